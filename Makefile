@@ -1,0 +1,44 @@
+# Two commands do all the set-up on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+EDITABLE := --config-settings editable_mode=strict
+
+.PHONY: demo test lint types bench develop clean
+
+demo: $(VENV)/.plain ## sweep a synthetic archive with the demonstration bundle into demo/
+	$(PIP) install --no-deps .
+	rm -rf demo/run
+	$(BIN)/cxrsweep demo -o demo
+
+test: lint types ## lint, type-check and run every test
+	$(BIN)/python -m pytest
+
+lint: develop
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: develop
+	$(BIN)/mypy -p cxrsweep.engine -p cxrsweep.export -p cxrsweep.bench
+
+bench: develop ## the benchmarks of each stage
+	$(BIN)/python -m pytest bench -o python_files='bench_*.py' --benchmark-columns=median,iqr,rounds
+
+develop: $(VENV)/.all
+	$(PIP) install --no-deps $(EDITABLE) -e .
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.plain: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) install --constraint constraints.txt .
+	touch $@
+
+$(VENV)/.all: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) install --constraint constraints.txt torch setuptools
+	$(PIP) install --constraint constraints.txt $(EDITABLE) -e '.[dev]'
+	touch $@ $(VENV)/.plain
+
+clean:
+	rm -rf $(VENV) build demo *.egg-info

@@ -1,0 +1,53 @@
+"""The commands of bench: options in, one function called, its result printed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cxrsweep.bench.demonstration import demonstrate
+from cxrsweep.engine.cli import CONTEXT, LazyGroup
+from cxrsweep.engine.commands import watcher_for_terminal
+from cxrsweep.engine.describe import described_summary
+
+
+@click.command()
+@click.option(
+    "-o", "--output", default=Path("demo"), type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for bundle, synthetic radiographs and run.",
+)  # fmt: skip
+def demo(output: Path) -> None:
+    """Draw a small synthetic archive, three broken files in it, and sweep it.
+
+    Leaves OUTPUT/bundle, OUTPUT/radiographs, OUTPUT/truth.csv and OUTPUT/run.
+
+    Example:
+
+    \b
+        cxrsweep demo -o demo
+    """
+    with watcher_for_terminal() as watcher:
+        done = demonstrate(output, watcher, lambda line: click.echo(line, err=True))
+    click.echo(described_summary(done.summary, "demonstration on synthetic radiographs"))
+    click.echo(f"  bundle       {done.bundle}")
+    click.echo(f"  radiographs  {done.archive} ({done.rows} files, {done.rows} rows)")
+    click.echo(f"  broken       {done.right_errors} of {done.broken} have the right failure code")
+    click.echo(f"  lung boxes   median IoU {done.median_iou:.2f} with the known lungs")
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings=CONTEXT,
+    homes={
+        "rivals": ("cxrsweep.bench.rivals_command:rivals", "Race the sweep against a PyTorch loop.")
+    },
+)
+def bench() -> None:
+    """Measure the engine beside its limits and its rivals.
+
+    Example:
+
+    \b
+        cxrsweep bench rivals export/demo/recipe.toml radiographs/
+    """

@@ -1,0 +1,1 @@
+"""What people use instead, written as well as they would write it."""

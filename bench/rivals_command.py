@@ -1,0 +1,61 @@
+"""`cxrsweep bench rivals`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from cxrsweep.bench.race import Race, race
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("archive", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "--recipe", required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Recipe with the weights that the bundle was exported from.",
+)  # fmt: skip
+@click.option("--rounds", type=click.IntRange(min=1), default=5, help="Pairs of runs.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write JSON.")
+def rivals(bundle: Path, archive: Path, recipe: Path, rounds: int, json_file: Path | None) -> None:
+    """Race the sweep against a well-written PyTorch DataLoader loop on the same files.
+
+    The loop gets its best setting of several; scores are compared after timing; each stage of
+    the sweep is measured alone, and E is the sweep's rate over that limit.
+
+    Example:
+
+    \b
+        cxrsweep bench rivals demo/bundle radiographs/ --recipe export/demo/recipe.toml
+    """
+    result = race(bundle, recipe, archive, rounds, lambda line: click.echo(line, err=True))
+    click.echo(described_race(result))
+    if json_file:
+        json_file.write_text(json.dumps(result.as_json(), indent=2) + "\n", encoding="utf-8")
+
+
+def described_race(result: Race) -> str:
+    """Every figure of the race, a line each."""
+    limits, rate = result.ceilings, result.sweep_median
+    agreement = "same scores" if result.scores_agree else "OTHER SCORES, so the ratio is void"
+    return "\n".join(
+        [
+            f"{result.radiographs} radiographs, mean {result.megapixels:.2f} MP and"
+            f" {result.kilobytes:.0f} kB, warm cache",
+            f"  sweep         {rate:.1f}/s ({_span(result.sweep_per_s)})",
+            f"  PyTorch loop  {_span(result.loop_per_s)}/s with {result.loop_settings}",
+            f"  ratio         {result.ratio:.2f} (median of pairs); {agreement}: within"
+            f" {result.largest_score_difference:.1e}",
+            f"  read + gate alone  {limits.read_and_gate:.1f}/s",
+            f"  decode alone       {limits.decode:.1f}/s",
+            f"  network alone      {limits.network:.1f}/s",
+            f"  E of the slowest stage {rate / limits.least:.2f}; of the limit when all stages"
+            f" share the cores ({limits.shared:.1f}/s) {rate / limits.shared:.2f}",
+        ]
+    )
+
+
+def _span(rates: list[float]) -> str:
+    return f"{min(rates):.1f} to {max(rates):.1f}"

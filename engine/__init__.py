@@ -1,0 +1,34 @@
+"""Sweeps archives with a bundle; never imports torch.
+
+Example:
+    >>> from cxrsweep.engine import open_bundle, sweep
+    >>> summary = sweep(["radiographs"], open_bundle("bundle"), "run")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cxrsweep.engine.bundle import Bundle, open_bundle
+    from cxrsweep.engine.options import SweepOptions
+    from cxrsweep.engine.run import SweepSummary
+    from cxrsweep.engine.sweeping import sweep
+
+__all__ = ["Bundle", "SweepOptions", "SweepSummary", "open_bundle", "sweep"]
+
+_HOMES = {
+    "Bundle": "bundle",
+    "open_bundle": "bundle",
+    "SweepOptions": "options",
+    "SweepSummary": "run",
+    "sweep": "sweeping",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: the command line must answer --help without DALI and OpenVINO."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

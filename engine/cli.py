@@ -1,0 +1,89 @@
+"""The command line: `cxrsweep`. Every command is imported only when it is asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+from cxrsweep.engine.errors import CxrsweepError
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 100}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name, one-line help and where they live.
+
+    Args:
+        homes: command -> ("module:attribute", one line for the list of commands).
+    """
+
+    def __init__(self, *args: object, homes: dict[str, tuple[str, str]], **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        self.homes = homes
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order they were given."""
+        return list(self.homes)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name not in self.homes:
+            return None
+        module, attribute = self.homes[cmd_name][0].split(":")
+        try:
+            command: click.Command = getattr(import_module(module), attribute)
+        except ModuleNotFoundError as error:
+            if error.name and error.name.startswith("cxrsweep"):
+                raise
+            raise click.ClickException(
+                f"`{cmd_name}` needs the package {error.name!r}, which is not installed;"
+                " install cxrsweep with its [export] extra: pip install 'cxrsweep[export]'"
+            ) from error
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in self.homes.items()])
+
+
+class RootGroup(LazyGroup):
+    """The one place where an error of this project becomes a message and exit code 1."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except CxrsweepError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(
+    cls=RootGroup,
+    context_settings=CONTEXT,
+    homes={
+        "sweep": ("cxrsweep.engine.commands:sweep", "Score every radiograph of an archive."),
+        "inspect": ("cxrsweep.engine.commands:inspect", "Say what a bundle or a run is."),
+        "demo": ("cxrsweep.bench.commands:demo", "Sweep a small synthetic archive."),
+        "export": ("cxrsweep.export.commands:export", "Turn trained PyTorch networks into a bundle."),
+        "bench": ("cxrsweep.bench.commands:bench", "Make archives to measure on."),
+    },
+)
+@click.version_option(package_name="cxrsweep")
+def cxrsweep() -> None:
+    """Sweep a chest-radiograph archive overnight and lose no row.
+
+    For research only, never a diagnosis.
+
+    Example:
+
+    \b
+        cxrsweep demo -o demo
+        cxrsweep sweep my-radiographs -b demo/bundle -o my-run
+    """
+
+
+def main() -> None:
+    """Run the command line."""
+    cxrsweep()

@@ -1,0 +1,132 @@
+"""The commands of the engine: options in, one function called, its result printed."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+import click
+from rich.console import Console
+
+from cxrsweep.engine.archive.selection import Selection
+from cxrsweep.engine.bundle import open_bundle
+from cxrsweep.engine.describe import described, described_summary
+from cxrsweep.engine.gate import Limits
+from cxrsweep.engine.options import SweepOptions
+from cxrsweep.engine.progress import BarWatcher, PlainWatcher, Watcher
+from cxrsweep.engine.sweeping import sweep as run_sweep
+
+
+@contextlib.contextmanager
+def stopping_gently() -> Iterator[threading.Event]:
+    """Turn the first Ctrl-C or SIGTERM into an event; the second acts as usual."""
+    stop = threading.Event()
+    kinds = (signal.SIGINT, signal.SIGTERM)
+    before = {kind: signal.getsignal(kind) for kind in kinds}
+
+    def ask(number: int, _: FrameType | None) -> None:
+        stop.set()
+        click.echo("Stopping after the batches in flight; once more stops at once.", err=True)
+        signal.signal(number, before[signal.Signals(number)])
+
+    for kind in kinds:
+        signal.signal(kind, ask)
+    try:
+        yield stop
+    finally:
+        for kind in kinds:
+            signal.signal(kind, before[kind])
+
+
+@contextlib.contextmanager
+def watcher_for_terminal() -> Iterator[Watcher]:
+    """A bar where stderr is a terminal, else a plain line a minute."""
+    if sys.stderr.isatty():
+        with BarWatcher(Console(stderr=True)) as bar:
+            yield bar
+    else:
+        yield PlainWatcher(lambda line: click.echo(line, err=True))
+
+
+@click.command()
+@click.argument(
+    "archives", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="ARCHIVE..."
+)
+@click.option(
+    "-b", "--bundle", "bundle_folder", required=True, type=click.Path(path_type=Path),
+    help="Bundle that scores, from `export onnx` or `demo`.",
+)  # fmt: skip
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False),
+    help="Run folder; give the same one again to go on.",
+)  # fmt: skip
+@click.option("--include", multiple=True, metavar="GLOB", help="Only ids that match; repeatable.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="No ids that match; repeatable.")
+@click.option("--hidden", is_flag=True, help="Also files and folders that start with a dot.")
+@click.option(
+    "--max-megapixels", type=click.FloatRange(min=0, min_open=True),
+    default=Limits.megapixels, help="Larger radiographs fail as TOO_LARGE.",
+)  # fmt: skip
+@click.option(
+    "--max-mebibytes", type=click.FloatRange(min=0, min_open=True),
+    default=Limits.mebibytes, help="Larger files fail as TOO_LARGE.",
+)  # fmt: skip
+@click.option(
+    "--shard-size", type=click.IntRange(min=1), default=SweepOptions.shard_size,
+    help="Radiographs per shard, the unit of restart.",
+)  # fmt: skip
+@click.option(
+    "--batch", type=click.IntRange(min=1, max=1024), default=SweepOptions.batch,
+    help="Radiographs decoded together.",
+)  # fmt: skip
+@click.option(
+    "--threads", type=click.IntRange(min=1), default=None, help="CPU cores to use.  [default: all]"
+)
+def sweep(
+    archives: tuple[Path, ...], bundle_folder: Path, output: Path, **asked: object
+) -> None:
+    """Score every radiograph of folders or of CSV or text lists of paths.
+
+    One row per file in OUTPUT/results.csv, whatever happens to the file. Kill it at any time and
+    start the same command again to go on.
+
+    Exit codes: 0 all scored, 3 finished but some radiographs failed, 1 not finished, 2 usage.
+
+    Example:
+
+    \b
+        cxrsweep sweep radiographs/ -b demo/bundle -o run
+        cxrsweep sweep list.csv -b demo/bundle -o run --exclude 'masks/*'
+    """
+    options = _options_from(asked)
+    bundle = open_bundle(bundle_folder)
+    with stopping_gently() as stop, watcher_for_terminal() as watcher:
+        summary = run_sweep(archives, bundle, output, options, watcher=watcher, stop=stop)
+    click.echo(described_summary(summary, bundle.recipe.intended_use))
+    raise click.exceptions.Exit(summary.exit_code)
+
+
+def _options_from(asked: dict[str, object]) -> SweepOptions:
+    selection = Selection(asked["include"], asked["exclude"], asked["hidden"])  # type: ignore[arg-type]
+    limits = Limits(asked["max_megapixels"], asked["max_mebibytes"])  # type: ignore[arg-type]
+    rest = {key: asked[key] for key in ("shard_size", "batch", "threads") if asked[key]}
+    return SweepOptions(selection, limits, **rest)  # type: ignore[arg-type]
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+def inspect(folder: Path) -> None:
+    """Say in words what a bundle or a run folder is.
+
+    Example:
+
+    \b
+        cxrsweep inspect demo/bundle
+        cxrsweep inspect demo/run
+    """
+    click.echo(described(folder))

@@ -1,0 +1,250 @@
+"""Decoding: checked files in, equalised and fitted uint8 radiographs out; one bad file costs only itself.
+
+DALI fails a whole batch on one bad radiograph. A batch that raises is therefore decoded again one by
+one, and what DALI still refuses goes to OpenCV before it is given up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from nvidia.dali import fn, pipeline_def, types
+from nvidia.dali.pipeline import Pipeline
+
+from cxrsweep.engine.failures import FailureCode, Refused
+from cxrsweep.engine.gate import UPRIGHT, Header
+from cxrsweep.engine.recipe import Recipe
+
+Uint8 = NDArray[np.uint8]
+
+FAST_KINDS = frozenset({"jpeg", "png"})
+_CLAHE_TILES, _CLAHE_CLIP = 8, 2.0
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A decoded batch.
+
+    Attributes:
+        pixels: (N, 1, S, S) uint8, equalised and fitted; zeros where refused.
+        refused: place in the batch -> why it has no pixels.
+    """
+
+    pixels: Uint8
+    refused: dict[int, Refused]
+
+
+def is_fast(header: Header) -> bool:
+    """Whether DALI may decode the file itself: a walked JPEG or PNG that needs no EXIF turn."""
+    return header.kind in FAST_KINDS and header.orientation == UPRIGHT
+
+
+def grey_pixels(content: bytes, header: Header) -> Uint8:
+    """Decode any kind with OpenCV and turn it as EXIF says.
+
+    Args:
+        content: the whole file.
+        header: what the gate learnt about it.
+
+    Returns:
+        (H, W, 1) uint8 as shown.
+
+    Raises:
+        Refused: CORRUPT, the decoder gives nothing or another size than the header declares.
+    """
+    flags = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        grey = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    except cv2.error as error:
+        raise Refused(FailureCode.CORRUPT, f"{header.kind} does not decode") from error
+    if grey is None:
+        raise Refused(FailureCode.CORRUPT, f"{header.kind} does not decode")
+    if grey.shape != (header.height, header.width):
+        raise Refused(
+            FailureCode.CORRUPT,
+            f"{header.kind} decodes to {grey.shape[1]} x {grey.shape[0]} pixels,"
+            f" its header declares {header.width} x {header.height}",
+        )
+    return np.ascontiguousarray(upright(np.asarray(grey, np.uint8), header.orientation))[..., None]
+
+
+def upright(grey: Uint8, orientation: int) -> Uint8:
+    """Turn stored pixels as EXIF orientation 1 to 8 asks: (H, W) in, (H, W) or (W, H) out.
+
+    Source: Exif 2.32, tag 0x0112: where row 0 and column 0 of the stored pixels are shown.
+    """
+    if orientation >= 5:
+        grey = grey.T
+    if orientation in (2, 3, 6, 7):
+        grey = grey[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        grey = grey[::-1]
+    return grey
+
+
+class Decoder:
+    """Turns batches of checked files into network input.
+
+    Args:
+        recipe: its equalisation, fit and side.
+        batch: most radiographs in one call.
+        threads: CPU threads of the decoder.
+    """
+
+    def __init__(self, recipe: Recipe, batch: int, threads: int) -> None:
+        self._recipe = recipe
+        self._batch = batch
+        self._threads = threads
+        self._pool = ThreadPoolExecutor(threads, "cxrsweep-decode")
+        self._encoded = self._pipeline(is_encoded=True)
+        self._raw = self._pipeline(is_encoded=False)
+
+    def decode(self, contents: Sequence[bytes], headers: Sequence[Header]) -> Decoded:
+        """Decode one batch whose radiographs are either all fast or all not.
+
+        Args:
+            contents: whole files.
+            headers: from the gate, in the same order.
+
+        Returns:
+            pixels of all of them, and the reason for each that has none.
+        """
+        if all(is_fast(header) for header in headers):
+            decoded = self._decoded_fast(contents, headers)
+        else:
+            decoded = self._decoded_carefully(contents, headers)
+        for place, radiograph in enumerate(decoded.pixels):
+            if place not in decoded.refused and radiograph.min() == radiograph.max():
+                decoded.refused[place] = Refused(
+                    FailureCode.CONSTANT, f"every pixel decodes to {radiograph.flat[0]}"
+                )
+        return decoded
+
+    def close(self) -> None:
+        """Stop the threads and free DALI's buffers."""
+        self._pool.shutdown()
+        del self._encoded, self._raw
+
+    def _decoded_fast(self, contents: Sequence[bytes], headers: Sequence[Header]) -> Decoded:
+        try:
+            pixels, shapes = self._run_encoded(contents)
+        except RuntimeError:
+            return self._decoded_one_by_one(contents, headers)
+        refused = {
+            place: Refused(
+                FailureCode.CORRUPT,
+                f"{header.kind} decodes to {shape[1]} x {shape[0]} pixels,"
+                f" its header declares {header.width} x {header.height}",
+            )
+            for place, (header, shape) in enumerate(zip(headers, shapes, strict=True))
+            if (header.height, header.width) != shape
+        }
+        return Decoded(pixels, refused)
+
+    def _run_encoded(self, contents: Sequence[bytes]) -> tuple[Uint8, list[tuple[int, int]]]:
+        try:
+            self._encoded.feed_input("files", [np.frombuffer(c, np.uint8) for c in contents])
+            pixels, shapes = self._encoded.run()
+        except RuntimeError:
+            # DALI 2.4 calls the pipeline invalid after a failed decode; a new one costs 5 ms.
+            self._encoded = self._pipeline(is_encoded=True)
+            raise
+        sizes = [(int(height), int(width)) for height, width, _ in shapes.as_array()]
+        return _channels_first(pixels), sizes
+
+    def _decoded_one_by_one(self, contents: Sequence[bytes], headers: Sequence[Header]) -> Decoded:
+        side = self._recipe.side
+        pixels = np.zeros((len(contents), 1, side, side), np.uint8)
+        refused: dict[int, Refused] = {}
+        for place, (content, header) in enumerate(zip(contents, headers, strict=True)):
+            try:
+                try:
+                    one, _ = self._run_encoded([content])
+                except RuntimeError:
+                    one = self._run_raw([grey_pixels(content, header)])
+                pixels[place] = one[0]
+            except Refused as reason:
+                refused[place] = reason
+        return Decoded(pixels, refused)
+
+    def _decoded_carefully(self, contents: Sequence[bytes], headers: Sequence[Header]) -> Decoded:
+        greys = list(self._pool.map(_grey_or_refused, contents, headers))
+        kept = [place for place, grey in enumerate(greys) if not isinstance(grey, Refused)]
+        side = self._recipe.side
+        pixels = np.zeros((len(contents), 1, side, side), np.uint8)
+        if kept:
+            pixels[kept] = self._run_raw([greys[place] for place in kept])
+        refused = {place: grey for place, grey in enumerate(greys) if isinstance(grey, Refused)}
+        return Decoded(pixels, refused)
+
+    def _run_raw(self, greys: Sequence[Any]) -> Uint8:
+        self._raw.feed_input("greys", list(greys), layout="HWC")
+        (pixels,) = self._raw.run()
+        return _channels_first(pixels)
+
+    def _pipeline(self, *, is_encoded: bool) -> Pipeline:
+        build: Callable[..., Pipeline] = _encoded_pipeline if is_encoded else _raw_pipeline
+        pipeline = build(
+            self._recipe,
+            batch_size=self._batch,
+            num_threads=self._threads,
+            device_id=None,
+            prefetch_queue_depth=1,
+        )
+        pipeline.build()
+        return pipeline
+
+
+def _grey_or_refused(content: bytes, header: Header) -> Uint8 | Refused:
+    try:
+        return grey_pixels(content, header)
+    except Refused as reason:
+        return reason
+
+
+def _channels_first(pixels: Any) -> Uint8:
+    """Copy DALI's (N, S, S, 1) out of its buffer as (N, 1, S, S): the same bytes."""
+    array = np.array(pixels.as_array(), np.uint8)
+    return array.reshape(array.shape[0], 1, *array.shape[1:3])
+
+
+@pipeline_def
+def _encoded_pipeline(recipe: Recipe) -> Any:
+    files = fn.external_source(name="files", dtype=types.UINT8, ndim=1)
+    # GRAY only: ANY_DATA overruns its buffer on grey JPEG. No EXIF turn: damaged EXIF scrambles it.
+    grey = fn.decoders.image(
+        files, device="cpu", output_type=types.GRAY, adjust_orientation=False
+    )
+    return _fitted(_equalised(grey, recipe), recipe), grey.shape()
+
+
+@pipeline_def
+def _raw_pipeline(recipe: Recipe) -> Any:
+    grey = fn.external_source(name="greys", dtype=types.UINT8, ndim=3, layout="HWC")
+    return _fitted(_equalised(grey, recipe), recipe)
+
+
+def _equalised(grey: Any, recipe: Recipe) -> Any:
+    if recipe.equalise == "histogram":
+        return fn.equalize(grey)
+    if recipe.equalise == "clahe":
+        return fn.clahe(grey, tiles_x=_CLAHE_TILES, tiles_y=_CLAHE_TILES, clip_limit=_CLAHE_CLIP)
+    return grey
+
+
+def _fitted(grey: Any, recipe: Recipe) -> Any:
+    side = recipe.side
+    linear = {"interp_type": types.INTERP_LINEAR, "antialias": True}
+    if recipe.fit == "stretch":
+        return fn.resize(grey, size=[side, side], **linear)
+    if recipe.fit == "letterbox":
+        shrunk = fn.resize(grey, size=[side, side], mode="not_larger", **linear)
+        return fn.crop(shrunk, crop=[side, side], out_of_bounds_policy="pad", fill_values=0)
+    shrunk = fn.resize(grey, resize_shorter=recipe.shortest_side or side, **linear)
+    return fn.crop(shrunk, crop=[side, side])

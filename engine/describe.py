@@ -1,0 +1,165 @@
+"""Bundles and runs in words that a person reads."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from cxrsweep.engine.bundle import MANIFEST, Bundle, GraphAgreement, open_bundle
+from cxrsweep.engine.errors import RunError
+from cxrsweep.engine.failures import REMEDIES, FailureCode
+from cxrsweep.engine.meter import ShardMeter, shard_meter_from_json
+from cxrsweep.engine.recipe import Recipe
+from cxrsweep.engine.run import SweepSummary
+from cxrsweep.engine.run_folder import read_record
+
+EXAMPLES = 3
+
+
+def described(folder: Path) -> str:
+    """Describe whatever lies in `folder`.
+
+    Raises:
+        RunError: neither a bundle nor a run.
+        BundleError: a damaged bundle.
+    """
+    if (folder / MANIFEST).exists():
+        return described_bundle(open_bundle(folder))
+    if (folder / "run.json").exists():
+        return described_run(folder)
+    raise RunError(f"{folder} is neither a bundle (no {MANIFEST}) nor a run (no run.json)")
+
+
+def described_bundle(bundle: Bundle) -> str:
+    """Labels, recipe, files and agreement of a verified bundle."""
+    manifest, recipe = bundle.manifest, bundle.recipe
+    lines = [
+        f"Bundle {recipe.name} (schema {manifest.schema_version}), every file verified",
+        f"  use          {recipe.intended_use}",
+        f"  labels       {', '.join(bundle.labels)} ({recipe.classifier.activation})",
+        *_recipe_lines(recipe),
+        f"  fingerprint  {bundle.fingerprint[:16]}",
+        "Files",
+        *(
+            f"  {name:<18} {file.size:>10} bytes  sha256 {file.sha256[:16]}"
+            for name, file in manifest.files.items()
+        ),
+        *(
+            f"  {part} weights came from sha256 {digest[:16]}"
+            for part, digest in manifest.source_weights.items()
+        ),
+        f"Made with {', '.join(f'{tool} {number}' for tool, number in manifest.tools.items())}",
+        f"Agreement with PyTorch in fp32, on {manifest.agreement.source}",
+        *(_agreement_line(result) for result in manifest.agreement.results),
+    ]
+    if recipe.attribution:
+        lines += ["Attribution", *(f"  {line}" for line in recipe.attribution)]
+    return "\n".join(lines)
+
+
+def _recipe_lines(recipe: Recipe) -> list[str]:
+    lines = [
+        f"  input        {recipe.side} x {recipe.side} uint8, fit {recipe.fit},"
+        f" equalise {recipe.equalise}"
+    ]
+    if recipe.segmenter:
+        crop = recipe.crop
+        lines.append(
+            f"  lungs        segmented at {recipe.segmenter.side} px, threshold"
+            f" {recipe.segmenter.threshold:g}, crop margin {crop.margin:g}"
+            + (", blackout outside" if crop.blackout else "")
+        )
+    lines.append(f"  classifier   {recipe.classifier.side} px, {recipe.classifier.channels} channel")
+    if recipe.thresholds:
+        pairs = ", ".join(f"{label} >= {value:g}" for label, value in recipe.thresholds.items())
+        lines.append(f"  decisions    {pairs}")
+    if recipe.probe != "none":
+        lines.append("  probe        also scores the radiograph without its lungs")
+    return lines
+
+
+def _agreement_line(result: GraphAgreement) -> str:
+    return (
+        f"  {result.graph:<16} {result.runtime:<13}"
+        f" scores within {result.largest_score_difference:.1e},"
+        f" boxes within {result.largest_box_shift_px:.2f} px,"
+        f" {result.decision_flips} decision flips (worst: {result.worst})"
+    )
+
+
+def described_run(folder: Path) -> str:
+    """State, counts, timing and failures of a run folder."""
+    record = read_record(folder)
+    counts = record["counts"]
+    lines = [
+        f"Run {folder}: {record['status']}",
+        f"  bundle       {record['bundle']['name']} ({record['bundle']['fingerprint'][:16]})",
+        *(f"  archive      {archive}" for archive in record["archives"]),
+        f"  started      {', '.join(start['started'] for start in record['starts'])}",
+        f"  on           {record['hardware']['cpu']}, {record['hardware']['cores']} cores",
+        f"  radiographs  {counts['indexed']} indexed, {counts.get('ok', 0)} ok,"
+        f" {counts.get('failed', 0)} failed",
+    ]
+    if "meter" in record:
+        lines += _timing_lines(shard_meter_from_json(record["meter"]))
+    lines += _failure_lines(counts.get("failures", {}))
+    lines += _failure_examples(folder)
+    lines.append(f"  use          {record['bundle']['recipe']['intended_use']}")
+    return "\n".join(lines)
+
+
+def described_summary(summary: SweepSummary, intended_use: str) -> str:
+    """The end of a sweep: counts, rate, seconds per stage, what bound it, where the results are."""
+    meter = summary.meter
+    pending = summary.indexed - summary.ok - summary.failed
+    equation = f"{summary.indexed} radiographs = {summary.ok} ok + {summary.failed} failed"
+    lines = [equation + (f" + {pending} still to do" if pending else ""), *_timing_lines(meter)]
+    lines += _failure_lines(meter.failures)
+    lines += [f"  note         {note}" for note in summary.notes]
+    if summary.is_finished:
+        lines.append(f"  results      {summary.run / 'results.csv'}")
+        lines.append(f"  use          {intended_use}")
+    else:
+        lines.append("  not finished: start the same command again to go on")
+    return "\n".join(lines)
+
+
+def _timing_lines(meter: ShardMeter) -> list[str]:
+    if not meter.radiographs:
+        return []
+    seconds = ", ".join(f"{stage} {value:.1f}" for stage, value in meter.seconds.items())
+    megapixels = meter.pixels / meter.radiographs / 1e6
+    kilobytes = meter.bytes / meter.radiographs / 1e3
+    return [
+        f"  rate         {meter.rate:.1f} radiographs/s over {meter.wall_s:.1f} s"
+        f" (mean {megapixels:.2f} MP, {kilobytes:.0f} kB)",
+        f"  seconds      {seconds} (they overlap)",
+        f"  bound by     {meter.binding}",
+    ]
+
+
+def _failure_lines(failures: dict[str, int]) -> list[str]:
+    return [
+        f"  {code:<12} {count}: {REMEDIES[FailureCode(code)]}"
+        for code, count in sorted(failures.items())
+    ]
+
+
+def _failure_examples(folder: Path) -> list[str]:
+    """The first few failed rows, from the joined table or from the parts."""
+    results = folder / "results.csv"
+    paths = [results] if results.exists() else sorted((folder / "parts").glob("*.csv"))
+    lines = []
+    for row in _failed_rows(paths):
+        lines.append(f"    {row['error']:<12} {row['radiograph']!r}")
+        if len(lines) == EXAMPLES:
+            break
+    return [f"  for example, of {folder / 'log.jsonl'}:", *lines] if lines else []
+
+
+def _failed_rows(paths: Iterable[Path]) -> Iterable[dict[str, Any]]:
+    for path in paths:
+        with path.open(newline="", encoding="utf-8") as stream:
+            yield from (row for row in csv.DictReader(stream) if row["status"] == "failed")

@@ -1,0 +1,39 @@
+"""What can go wrong as a whole: every error a user sees, with the remedy in its message."""
+
+from __future__ import annotations
+
+
+class CxrsweepError(Exception):
+    """Base of the errors that the command line prints without a traceback."""
+
+
+class RecipeError(CxrsweepError):
+    """The recipe says something that cannot be built; the message names the key."""
+
+
+class BundleError(CxrsweepError):
+    """A bundle is missing, damaged, or of another schema."""
+
+
+class ArchiveError(CxrsweepError):
+    """An archive cannot be listed."""
+
+
+class DecodeError(CxrsweepError):
+    """The decoder itself cannot be started; one bad radiograph is a `Refused` instead."""
+
+
+class RunError(CxrsweepError):
+    """A run folder cannot be used: in use, foreign, or made with something else."""
+
+
+class TableError(CxrsweepError):
+    """A table does not hold what it must: a part without its rows, a wrong header."""
+
+
+class ExportError(CxrsweepError):
+    """A trained network cannot become a bundle."""
+
+
+class ParityError(ExportError):
+    """The exported graph does not agree with PyTorch within the recipe's tolerance."""

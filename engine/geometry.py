@@ -1,0 +1,54 @@
+"""Where the S-sized radiograph lies in the source: fit and sizes in, boxes in source pixels out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cxrsweep.engine.recipe import Recipe
+
+Box = tuple[int, int, int, int]
+
+
+def fitted_frame(recipe: Recipe, width: int, height: int) -> tuple[float, float, float, float]:
+    """Find what part of the source the S-sized radiograph shows.
+
+    Args:
+        recipe: its side, fit and shortest side decide.
+        width, height: of the radiograph as shown, in pixels.
+
+    Returns:
+        left, top, width and height in source pixels; letterbox frames reach outside the source.
+    """
+    if recipe.fit == "stretch":
+        return 0.0, 0.0, float(width), float(height)
+    if recipe.fit == "letterbox":
+        scale = recipe.side / max(width, height)
+    else:
+        scale = (recipe.shortest_side or recipe.side) / min(width, height)
+    extent = recipe.side / scale
+    return (width - extent) / 2, (height - extent) / 2, extent, extent
+
+
+def source_box(recipe: Recipe, fractions: Sequence[float], width: int, height: int) -> Box:
+    """Express a lung box in source pixels.
+
+    Args:
+        recipe: as in fitted_frame.
+        fractions: x0, y0, x1, y1 of the S-sized radiograph, in [0, 1], end exclusive.
+        width, height: of the radiograph as shown, in pixels.
+
+    Returns:
+        x0, y0, x1, y1 in pixels, end exclusive, inside the radiograph.
+    """
+    left, top, frame_width, frame_height = fitted_frame(recipe, width, height)
+    x0, y0, x1, y1 = fractions
+    return (
+        _clamped(left + x0 * frame_width, width),
+        _clamped(top + y0 * frame_height, height),
+        _clamped(left + x1 * frame_width, width),
+        _clamped(top + y1 * frame_height, height),
+    )
+
+
+def _clamped(position: float, limit: int) -> int:
+    return min(max(round(position), 0), limit)

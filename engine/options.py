@@ -1,0 +1,28 @@
+"""What a sweep can be asked: read in one place by the command line and the Python function."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from cxrsweep.engine.archive.selection import Selection
+from cxrsweep.engine.gate import Limits
+from cxrsweep.engine.hardware import cores
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """How to sweep; none of it changes a score.
+
+    Attributes:
+        selection: which members of the archives are swept.
+        limits: sizes that are refused before decoding.
+        shard_size: radiographs per shard, the unit of restart.
+        batch: radiographs decoded together.
+        threads: CPU threads of the decoder and streams of the network; 0 takes every core.
+    """
+
+    selection: Selection = Selection()
+    limits: Limits = Limits()
+    shard_size: int = 256
+    batch: int = 16
+    threads: int = field(default_factory=cores)

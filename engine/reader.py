@@ -1,0 +1,113 @@
+"""Reads and checks files ahead in threads: entries in, contents with headers out, in the same order."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from cxrsweep.engine.archive import Entry
+from cxrsweep.engine.failures import FailureCode, Refused
+from cxrsweep.engine.gate import Header, Limits, header_of
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one file took: bytes read, seconds in its read and in its checks."""
+
+    size: int
+    read_s: float
+    gate_s: float
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A file that passed the gate: its whole content and what the gate learnt."""
+
+    entry: Entry
+    cost: Cost
+    content: bytes
+    header: Header
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A file that could not be read or did not pass the gate, and why."""
+
+    entry: Entry
+    cost: Cost
+    reason: Refused
+
+
+def file_content(location: str, limits: Limits) -> bytes:
+    """Read one regular file.
+
+    Raises:
+        Refused: READ_FAILED with the system's reason, TOO_LARGE above the byte limit.
+    """
+    try:
+        # Non-blocking, because opening a named pipe would otherwise wait for a writer for ever.
+        descriptor = os.open(location, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb", buffering=0) as stream:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise Refused(FailureCode.READ_FAILED, "not a regular file")
+            if status.st_size > limits.mebibytes * 2**20:
+                raise Refused(
+                    FailureCode.TOO_LARGE,
+                    f"{status.st_size} bytes, over {limits.mebibytes:g} MiB",
+                )
+            return stream.readall() or b""
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise Refused(FailureCode.READ_FAILED, reason) from error
+
+
+def checked_from_entry(entry: Entry, limits: Limits) -> Checked | Rejected:
+    """Read one file and pass it through the gate."""
+    start = read = time.perf_counter()
+    content, reason, header = b"", None, None
+    try:
+        content = file_content(entry.location, limits)
+        read = time.perf_counter()
+        header = header_of(content, limits)
+    except Refused as refused:
+        reason = refused
+    cost = Cost(len(content), read - start, time.perf_counter() - read)
+    if header:
+        return Checked(entry, cost, content, header)
+    assert reason is not None, "the gate gives a header or a reason"
+    return Rejected(entry, cost, reason)
+
+
+class Reader:
+    """Keeps a bounded number of files ahead of the sweep.
+
+    Args:
+        limits: sizes that are refused.
+        threads: files read side by side.
+        ahead: most files that are read or waiting.
+    """
+
+    def __init__(self, limits: Limits, threads: int, ahead: int) -> None:
+        self._pool = ThreadPoolExecutor(threads, "cxrsweep-read")
+        self._limits = limits
+        self._ahead = ahead
+
+    def read(self, entries: Iterable[Entry]) -> Iterator[Checked | Rejected]:
+        """Yield every entry, read and checked, in order."""
+        waiting: deque[Future[Checked | Rejected]] = deque()
+        for entry in entries:
+            waiting.append(self._pool.submit(checked_from_entry, entry, self._limits))
+            if len(waiting) >= self._ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+    def close(self) -> None:
+        """Drop what is read ahead and stop the threads."""
+        self._pool.shutdown(cancel_futures=True)

@@ -1,0 +1,5 @@
+"""Runners execute the fused network: a batch of radiographs in, scores out, several batches in flight."""
+
+from cxrsweep.engine.runners.base import Pending, Runner, Scores
+
+__all__ = ["Pending", "Runner", "Scores"]

@@ -1,0 +1,166 @@
+"""The sweep: archives and a bundle in, a finished run folder out. The loop is `_Sweep.run`."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from cxrsweep.engine.archive import Entry
+from cxrsweep.engine.batches import Batch, batches_of
+from cxrsweep.engine.bundle import FP32_GRAPH, Bundle
+from cxrsweep.engine.decode import Decoder
+from cxrsweep.engine.failures import Refused
+from cxrsweep.engine.gate import Header
+from cxrsweep.engine.ledger import Ledger
+from cxrsweep.engine.options import SweepOptions
+from cxrsweep.engine.progress import SilentWatcher, Watcher
+from cxrsweep.engine.reader import Checked, Reader, Rejected
+from cxrsweep.engine.run import Run, SweepSummary
+from cxrsweep.engine.runners import Pending, Runner
+from cxrsweep.engine.shard import Shard
+from cxrsweep.engine.table import failed_row, ok_row
+
+
+def sweep(
+    archives: Sequence[str | Path],
+    bundle: Bundle,
+    run: str | Path,
+    options: SweepOptions = SweepOptions(),  # noqa: B008 (frozen)
+    *,
+    watcher: Watcher | None = None,
+    stop: threading.Event | None = None,
+) -> SweepSummary:
+    """Score every radiograph of the archives; start it again with the same words to go on.
+
+    Args:
+        archives: folders, or CSV or text files that list paths.
+        bundle: from `open_bundle`.
+        run: run folder, made where it does not exist.
+        options: limits, batch, threads; see SweepOptions.
+        watcher: told how far it is.
+        stop: set it to finish the batches in flight, keep every finished shard and return.
+
+    Returns:
+        counts, seconds and whether the sweep is finished.
+
+    Raises:
+        ArchiveError: an archive cannot be listed.
+        RunError: the run folder is in use, foreign, or was made with something else.
+        BundleError: the graph does not compile here.
+
+    Example:
+        >>> from cxrsweep.engine import open_bundle, sweep
+        >>> summary = sweep(["radiographs"], open_bundle("bundle"), "run")  # doctest: +SKIP
+        >>> summary.indexed == summary.ok + summary.failed  # doctest: +SKIP
+        True
+    """
+    with Run(Path(run), bundle, [Path(archive) for archive in archives], options) as opened:
+        shards = opened.pending_shards()
+        (watcher or SilentWatcher()).started(opened.done, opened.indexed)
+        if shards:
+            with _Sweep(opened, watcher or SilentWatcher(), stop or threading.Event()) as loop:
+                loop.run(shards)
+        return opened.finish()
+
+
+@dataclass(frozen=True)
+class _InFlight:
+    """A batch that the runner has."""
+
+    shard: Shard
+    headers: list[tuple[Entry, Header]]
+    refused: dict[int, Refused]
+    pending: Pending
+
+
+class _Sweep:
+    """Everything that is open while shards are swept."""
+
+    def __init__(self, run: Run, watcher: Watcher, stop: threading.Event) -> None:
+        options = run.options
+        self._run = run
+        self._recipe = run.bundle.recipe
+        self._stop = stop
+        self._reader = Reader(options.limits, options.threads + 1, 3 * options.batch)
+        self._decoder = Decoder(self._recipe, options.batch, options.threads)
+        self._runner = _opened_runner(run.bundle, options)
+        self._in_flight: deque[_InFlight] = deque()
+        self._network_idle_since = 0.0
+        self._ledger = Ledger(run, watcher)  # last, because it starts the clock
+
+    def run(self, shards: Sequence[Shard]) -> None:
+        """Read, decode and score shard after shard; never wait between them."""
+        for shard, step in self._steps(shards):
+            if self._stop.is_set():
+                break
+            if isinstance(step, Rejected):
+                self._refuse(shard, step.entry, None, step.reason)
+                continue
+            self._submit(shard, step)
+            while len(self._in_flight) > self._runner.depth:
+                self._collect()
+        while self._in_flight:
+            self._collect()
+
+    def _steps(self, shards: Sequence[Shard]) -> Iterator[tuple[Shard, Batch | Rejected]]:
+        files = self._reader.read(self._run.entries_of(shards))
+        for shard in shards:
+            for step in batches_of(self._files_of(shard, files), self._run.options.batch):
+                yield shard, step
+
+    def _files_of(
+        self, shard: Shard, files: Iterator[Checked | Rejected]
+    ) -> Iterator[Checked | Rejected]:
+        for _ in range(shard.count):
+            start = time.perf_counter()
+            file = next(files)
+            self._ledger.read(shard, file, time.perf_counter() - start)
+            yield file
+
+    def _submit(self, shard: Shard, batch: Batch) -> None:
+        start = time.perf_counter()
+        decoded = self._decoder.decode(
+            [file.content for file in batch.files], [file.header for file in batch.files]
+        )
+        is_starving = all(flight.pending.is_done() for flight in self._in_flight)
+        self._ledger.decoded(shard, time.perf_counter() - start, is_starving=is_starving)
+        pending = self._runner.submit(decoded.pixels)
+        headers = [(file.entry, file.header) for file in batch.files]
+        self._in_flight.append(_InFlight(shard, headers, decoded.refused, pending))
+
+    def _collect(self) -> None:
+        flight = self._in_flight.popleft()
+        start = time.perf_counter()
+        scores = flight.pending.result()
+        busy_s = flight.pending.ended - max(flight.pending.started, self._network_idle_since)
+        self._network_idle_since = flight.pending.ended
+        self._ledger.scored(flight.shard, busy_s, time.perf_counter() - start)
+        for place, (entry, header) in enumerate(flight.headers):
+            if place in flight.refused:
+                self._refuse(flight.shard, entry, header, flight.refused[place])
+            else:
+                row = ok_row(self._recipe, entry.radiograph, header, scores, place)
+                self._ledger.add(flight.shard, entry, row)
+
+    def _refuse(self, shard: Shard, entry: Entry, header: Header | None, reason: Refused) -> None:
+        row = failed_row(self._recipe, entry.radiograph, header, reason)
+        self._ledger.add(shard, entry, row, reason)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._reader.close()
+        self._runner.close()
+        self._decoder.close()
+
+
+def _opened_runner(bundle: Bundle, options: SweepOptions) -> Runner:
+    from cxrsweep.engine.runners.openvino import OpenVinoRunner
+
+    return OpenVinoRunner(bundle.path(FP32_GRAPH), options.batch, options.threads)

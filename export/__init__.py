@@ -1,0 +1,1 @@
+"""Turns networks trained in PyTorch into bundles; the only room that imports torch."""

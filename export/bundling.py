@@ -1,0 +1,148 @@
+"""From a recipe and trained weights to a bundle folder: the whole of `export onnx`."""
+
+from __future__ import annotations
+
+import copy
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from cxrsweep.engine.bundle import (
+    FP16_GRAPH,
+    FP32_GRAPH,
+    MANIFEST,
+    AgreementCard,
+    Bundle,
+    BundleFile,
+    BundleManifest,
+    file_sha256,
+    open_bundle,
+)
+from cxrsweep.engine.errors import ExportError
+from cxrsweep.engine.recipe import Recipe, recipe_from_toml
+from cxrsweep.export.agreement import agreement_card, probes_from_folder, synthetic_probes
+from cxrsweep.export.checkpoint import trained_network
+from cxrsweep.export.fuse import FusedNetwork
+from cxrsweep.export.onnx_from_torch import onnx_from_torch
+
+TOOLS = ("cxrsweep", "torch", "onnx", "onnxscript", "onnxruntime", "openvino")
+
+
+def fused_from_recipe(recipe: Recipe, folder: Path) -> FusedNetwork:
+    """Load the trained parts and fuse them in fp32.
+
+    Args:
+        recipe: names networks and weights.
+        folder: of the recipe file.
+
+    Returns:
+        the network in evaluation mode.
+
+    Raises:
+        ExportError: a part cannot be loaded, or does not give what the recipe says.
+    """
+    classifier = trained_network(recipe.classifier, "classifier", folder)
+    segmenter = (
+        trained_network(recipe.segmenter, "segmenter", folder) if recipe.segmenter else None
+    )
+    network = FusedNetwork(recipe, classifier, segmenter).eval()
+    _require_outputs(network)
+    return network
+
+
+def bundle_from_recipe(
+    path: Path,
+    output: Path,
+    radiographs: Path | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Bundle:
+    """Export a recipe; the bundle appears whole or not at all.
+
+    Args:
+        path: the recipe.
+        output: bundle folder; replaced if it is a bundle, refused if it is anything else.
+        radiographs: folder of radiographs for the agreement card; None draws synthetic ones.
+        say: receives one line per step.
+
+    Returns:
+        the verified bundle.
+
+    Raises:
+        RecipeError, ExportError, ParityError: what is wrong, and where.
+    """
+    recipe = recipe_from_toml(path)
+    _refuse_foreign(output)
+    say(f"loading the networks of {path.name}")
+    network = fused_from_recipe(recipe, path.parent)
+    probes = probes_from_folder(recipe, radiographs) if radiographs else synthetic_probes(recipe)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".bundle-", dir=output.parent) as partial:
+        folder = Path(partial) / "bundle"
+        folder.mkdir()
+        say("exporting the fp32 and fp16 graphs")
+        onnx_from_torch(network, folder / FP32_GRAPH)
+        onnx_from_torch(_half(network), folder / FP16_GRAPH)
+        say(f"comparing them with PyTorch on {probes.source}")
+        card = agreement_card(recipe, network, folder, probes)
+        _write_manifest(folder, recipe, path.parent, card)
+        if output.exists():
+            shutil.rmtree(output)
+        os.replace(folder, output)  # noqa: PTH105 (Path.replace is the same call)
+    return open_bundle(output)
+
+
+def _half(network: FusedNetwork) -> FusedNetwork:
+    segmenter = copy.deepcopy(network.segmenter) if network.recipe.segmenter else None
+    classifier = copy.deepcopy(network.classifier)
+    return FusedNetwork(network.recipe, classifier, segmenter, torch.float16).eval()
+
+
+def _require_outputs(network: FusedNetwork) -> None:
+    """Run one black radiograph through, so that a wrong shape is named before the export.
+
+    Raises:
+        ExportError: a network fails on its input, or the classifier has another number of outputs.
+    """
+    recipe = network.recipe
+    try:
+        with torch.inference_mode():
+            scores = network(torch.zeros(2, 1, recipe.side, recipe.side, dtype=torch.uint8))[0]
+    except Exception as error:
+        raise ExportError(
+            "the networks do not run on the shapes that the recipe gives them"
+            f" (segmenter.side, classifier.side, channels): {error}"
+        ) from error
+    labels = recipe.classifier.labels
+    if tuple(scores.shape) != (2, len(labels)):
+        raise ExportError(
+            f"classifier: gives scores of shape {tuple(scores.shape)} for 2 radiographs, but"
+            f" classifier.labels names {len(labels)}: {', '.join(labels)}"
+        )
+
+
+def _write_manifest(folder: Path, recipe: Recipe, origin: Path, card: AgreementCard) -> None:
+    parts = {"classifier": recipe.classifier, "segmenter": recipe.segmenter}
+    manifest = BundleManifest(
+        recipe=recipe.without_weights(),
+        files={
+            path.name: BundleFile(sha256=file_sha256(path), size=path.stat().st_size)
+            for path in sorted(folder.iterdir())
+        },
+        source_weights={
+            name: file_sha256(origin / str(part.weights)) for name, part in parts.items() if part
+        },
+        tools={"python": platform.python_version(), **{tool: version(tool) for tool in TOOLS}},
+        agreement=card,
+    )
+    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def _refuse_foreign(output: Path) -> None:
+    if output.exists() and not (output / MANIFEST).is_file() and any(output.iterdir()):
+        raise ExportError(f"{output} exists and is no bundle; give -o a new or empty folder")

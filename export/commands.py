@@ -1,0 +1,23 @@
+"""The commands of export."""
+
+from __future__ import annotations
+
+import click
+
+from cxrsweep.engine.cli import CONTEXT, LazyGroup
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings=CONTEXT,
+    homes={"onnx": ("cxrsweep.export.onnx_command:onnx", "Export a recipe to a bundle.")},
+)
+def export() -> None:
+    """Turn networks trained in PyTorch into a bundle that the engine runs.
+
+    Example:
+
+    \b
+        cxrsweep export onnx recipe.toml -o bundle --radiographs examples/
+    """
+

@@ -1,0 +1,1 @@
+"""The demonstration networks: how they were trained, their weights and their bundle."""
