@@ -15,7 +15,7 @@ from cxrsweep.engine.archive import Entry
 from cxrsweep.engine.batches import Batch, batches_of
 from cxrsweep.engine.bundle import FP32_GRAPH, Bundle
 from cxrsweep.engine.decode import Decoder
-from cxrsweep.engine.gate import Limits
+from cxrsweep.engine.header import Limits
 from cxrsweep.engine.reader import Checked, Reader
 from cxrsweep.engine.runners.openvino import OpenVinoRunner
 

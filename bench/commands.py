@@ -23,7 +23,6 @@ def demo(output: Path) -> None:
     Leaves OUTPUT/bundle, OUTPUT/radiographs, OUTPUT/truth.csv and OUTPUT/run.
 
     Example:
-
     \b
         cxrsweep demo -o demo
     """
@@ -47,7 +46,6 @@ def bench() -> None:
     """Measure the engine beside its limits and its rivals.
 
     Example:
-
     \b
         cxrsweep bench rivals export/demo/recipe.toml radiographs/
     """

@@ -1,4 +1,4 @@
-"""The demonstration: draws a small archive, sweeps it with the shipped bundle, and checks what came out."""
+"""The demonstration: draws a small archive, sweeps it with the shipped bundle, checks the rows."""
 
 from __future__ import annotations
 

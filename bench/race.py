@@ -1,4 +1,4 @@
-"""The race: sweep and rival in turn on the same files, scores compared afterwards, limits beside them."""
+"""The race: sweep and rival in turn on the same files, then scores compared, limits beside them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from pathlib import Path
 from cxrsweep.bench.ceilings import Ceilings, measured_ceilings
 from cxrsweep.engine.bundle import open_bundle
 from cxrsweep.engine.errors import CxrsweepError
-from cxrsweep.engine.gate import Limits
+from cxrsweep.engine.gate import header_of
 from cxrsweep.engine.hardware import cores, hardware_facts, package_versions
-from cxrsweep.engine.options import SweepOptions
-from cxrsweep.engine.reader import file_content, header_of
+from cxrsweep.engine.header import Limits
+from cxrsweep.engine.reader import file_content
 
 BATCH = 16
 AGREEMENT = 1e-4

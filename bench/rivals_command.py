@@ -26,7 +26,6 @@ def rivals(bundle: Path, archive: Path, recipe: Path, rounds: int, json_file: Pa
     the sweep is measured alone, and E is the sweep's rate over that limit.
 
     Example:
-
     \b
         cxrsweep bench rivals demo/bundle radiographs/ --recipe export/demo/recipe.toml
     """

@@ -110,7 +110,8 @@ class Bundle:
             BundleError: the bundle has no such file.
         """
         if name not in self.manifest.files:
-            raise BundleError(f"{self.folder} has no {name}; it holds {sorted(self.manifest.files)}")
+            held = ", ".join(sorted(self.manifest.files))
+            raise BundleError(f"{self.folder} has no {name}; it holds {held}")
         return self.folder / name
 
 

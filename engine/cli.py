@@ -66,8 +66,11 @@ class RootGroup(LazyGroup):
         "sweep": ("cxrsweep.engine.commands:sweep", "Score every radiograph of an archive."),
         "inspect": ("cxrsweep.engine.commands:inspect", "Say what a bundle or a run is."),
         "demo": ("cxrsweep.bench.commands:demo", "Sweep a small synthetic archive."),
-        "export": ("cxrsweep.export.commands:export", "Turn trained PyTorch networks into a bundle."),
-        "bench": ("cxrsweep.bench.commands:bench", "Make archives to measure on."),
+        "export": (
+            "cxrsweep.export.commands:export",
+            "Turn trained networks into a bundle.",
+        ),
+        "bench": ("cxrsweep.bench.commands:bench", "Measure the engine beside its rivals."),
     },
 )
 @click.version_option(package_name="cxrsweep")
@@ -77,7 +80,6 @@ def cxrsweep() -> None:
     For research only, never a diagnosis.
 
     Example:
-
     \b
         cxrsweep demo -o demo
         cxrsweep sweep my-radiographs -b demo/bundle -o my-run

@@ -16,7 +16,7 @@ from rich.console import Console
 from cxrsweep.engine.archive.selection import Selection
 from cxrsweep.engine.bundle import open_bundle
 from cxrsweep.engine.describe import described, described_summary
-from cxrsweep.engine.gate import Limits
+from cxrsweep.engine.header import Limits
 from cxrsweep.engine.options import SweepOptions
 from cxrsweep.engine.progress import BarWatcher, PlainWatcher, Watcher
 from cxrsweep.engine.sweeping import sweep as run_sweep
@@ -87,9 +87,7 @@ def watcher_for_terminal() -> Iterator[Watcher]:
 @click.option(
     "--threads", type=click.IntRange(min=1), default=None, help="CPU cores to use.  [default: all]"
 )
-def sweep(
-    archives: tuple[Path, ...], bundle_folder: Path, output: Path, **asked: object
-) -> None:
+def sweep(archives: tuple[Path, ...], bundle_folder: Path, output: Path, **asked: object) -> None:
     """Score every radiograph of folders or of CSV or text lists of paths.
 
     One row per file in OUTPUT/results.csv, whatever happens to the file. Kill it at any time and
@@ -98,7 +96,6 @@ def sweep(
     Exit codes: 0 all scored, 3 finished but some radiographs failed, 1 not finished, 2 usage.
 
     Example:
-
     \b
         cxrsweep sweep radiographs/ -b demo/bundle -o run
         cxrsweep sweep list.csv -b demo/bundle -o run --exclude 'masks/*'
@@ -124,7 +121,6 @@ def inspect(folder: Path) -> None:
     """Say in words what a bundle or a run folder is.
 
     Example:
-
     \b
         cxrsweep inspect demo/bundle
         cxrsweep inspect demo/run

@@ -1,7 +1,7 @@
-"""Decoding: checked files in, equalised and fitted uint8 radiographs out; one bad file costs only itself.
+"""Decoding: checked files in, equalised and fitted uint8 radiographs out.
 
-DALI fails a whole batch on one bad radiograph. A batch that raises is therefore decoded again one by
-one, and what DALI still refuses goes to OpenCV before it is given up.
+DALI fails a whole batch on one bad radiograph. A batch that raises is therefore decoded again one
+by one, and what DALI still refuses goes to OpenCV before it is given up.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from nvidia.dali import fn, pipeline_def, types
 from nvidia.dali.pipeline import Pipeline
 
 from cxrsweep.engine.failures import FailureCode, Refused
-from cxrsweep.engine.gate import UPRIGHT, Header
+from cxrsweep.engine.header import UPRIGHT, Header
 from cxrsweep.engine.recipe import Recipe
 
 Uint8 = NDArray[np.uint8]
@@ -218,9 +218,7 @@ def _channels_first(pixels: Any) -> Uint8:
 def _encoded_pipeline(recipe: Recipe) -> Any:
     files = fn.external_source(name="files", dtype=types.UINT8, ndim=1)
     # GRAY only: ANY_DATA overruns its buffer on grey JPEG. No EXIF turn: damaged EXIF scrambles it.
-    grey = fn.decoders.image(
-        files, device="cpu", output_type=types.GRAY, adjust_orientation=False
-    )
+    grey = fn.decoders.image(files, device="cpu", output_type=types.GRAY, adjust_orientation=False)
     return _fitted(_equalised(grey, recipe), recipe), grey.shape()
 
 

@@ -71,7 +71,9 @@ def _recipe_lines(recipe: Recipe) -> list[str]:
             f" {recipe.segmenter.threshold:g}, crop margin {crop.margin:g}"
             + (", blackout outside" if crop.blackout else "")
         )
-    lines.append(f"  classifier   {recipe.classifier.side} px, {recipe.classifier.channels} channel")
+    lines.append(
+        f"  classifier   {recipe.classifier.side} px, {recipe.classifier.channels} channel"
+    )
     if recipe.thresholds:
         pairs = ", ".join(f"{label} >= {value:g}" for label, value in recipe.thresholds.items())
         lines.append(f"  decisions    {pairs}")

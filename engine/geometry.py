@@ -14,7 +14,8 @@ def fitted_frame(recipe: Recipe, width: int, height: int) -> tuple[float, float,
 
     Args:
         recipe: its side, fit and shortest side decide.
-        width, height: of the radiograph as shown, in pixels.
+        width: of the radiograph as shown, in pixels.
+        height: of the radiograph as shown, in pixels.
 
     Returns:
         left, top, width and height in source pixels; letterbox frames reach outside the source.
@@ -35,7 +36,8 @@ def source_box(recipe: Recipe, fractions: Sequence[float], width: int, height: i
     Args:
         recipe: as in fitted_frame.
         fractions: x0, y0, x1, y1 of the S-sized radiograph, in [0, 1], end exclusive.
-        width, height: of the radiograph as shown, in pixels.
+        width: of the radiograph as shown, in pixels.
+        height: of the radiograph as shown, in pixels.
 
     Returns:
         x0, y0, x1, y1 in pixels, end exclusive, inside the radiograph.

@@ -1,4 +1,4 @@
-"""The ledger of shards in work: rows in any order in, a part on the disk as soon as a shard is whole."""
+"""The ledger of shards in work: rows in any order in, a part on the disk per whole shard."""
 
 from __future__ import annotations
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from cxrsweep.engine.archive.selection import Selection
-from cxrsweep.engine.gate import Limits
 from cxrsweep.engine.hardware import cores
+from cxrsweep.engine.header import Limits
 
 
 @dataclass(frozen=True)
@@ -18,11 +18,11 @@ class SweepOptions:
         limits: sizes that are refused before decoding.
         shard_size: radiographs per shard, the unit of restart.
         batch: radiographs decoded together.
-        threads: CPU threads of the decoder and streams of the network; 0 takes every core.
+        threads: CPU threads of the decoder and streams of the network.
     """
 
-    selection: Selection = Selection()
-    limits: Limits = Limits()
+    selection: Selection = field(default_factory=Selection)
+    limits: Limits = field(default_factory=Limits)
     shard_size: int = 256
     batch: int = 16
     threads: int = field(default_factory=cores)

@@ -69,9 +69,7 @@ class BarWatcher:
         self._scored += radiographs
         rate = self._scored / max(time.perf_counter() - self._start, 1e-9)
         failures = f"{self._failed} failed" if self._failed else ""
-        self._bar.update(
-            self._task, advance=radiographs, rate=f"{rate:.1f}/s", failures=failures
-        )
+        self._bar.update(self._task, advance=radiographs, rate=f"{rate:.1f}/s", failures=failures)
 
     def __enter__(self) -> Self:
         self._bar.start()

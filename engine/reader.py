@@ -1,4 +1,4 @@
-"""Reads and checks files ahead in threads: entries in, contents with headers out, in the same order."""
+"""Reads and checks files ahead in threads: entries in, contents with headers out, in order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from cxrsweep.engine.archive import Entry
 from cxrsweep.engine.failures import FailureCode, Refused
-from cxrsweep.engine.gate import Header, Limits, header_of
+from cxrsweep.engine.gate import header_of
+from cxrsweep.engine.header import Header, Limits
 
 
 @dataclass(frozen=True)

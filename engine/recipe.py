@@ -1,4 +1,4 @@
-"""The recipe: how pixels become network input and which weights are used; TOML or JSON in, checked models out."""
+"""The recipe: how pixels become network input and which weights are used, checked key by key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The run folder: what a sweep leaves behind, written so that a kill at any instant loses no finished shard."""
+"""The run folder: what a sweep leaves behind; a kill at any instant loses no finished shard."""
 
 from __future__ import annotations
 
@@ -143,9 +143,7 @@ class RunFolder:
         part = self.parts / shard.part_name
         with replaced(part) as stream:
             stream.write(csv_text([columns_of(recipe)]))
-            stream.write(
-                csv_text([guarded(printable(row.radiograph)), *row.cells] for row in rows)
-            )
+            stream.write(csv_text([guarded(printable(row.radiograph)), *row.cells] for row in rows))
             # Before the part gets its name, so that a finished shard always has its figures.
             with replaced(part.with_suffix(".json")) as figures:
                 meter.seconds["write"] += time.perf_counter() - start
@@ -170,7 +168,7 @@ class RunFolder:
                 with (self.parts / shard.part_name).open(newline="", encoding="utf-8") as part:
                     if part.read(len(header)) != header:
                         raise TableError(f"{self.parts / shard.part_name} is of another recipe")
-                    for block in iter(lambda: part.read(2**20), ""):  # noqa: B023 (read at once)
+                    for block in iter(lambda: part.read(2**20), ""):
                         stream.write(block)
         with replaced(self.throughput) as stream:
             rows = (_throughput_row(shard, meter) for shard, meter in self.meters(shards))

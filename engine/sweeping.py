@@ -15,7 +15,7 @@ from cxrsweep.engine.batches import Batch, batches_of
 from cxrsweep.engine.bundle import FP32_GRAPH, Bundle
 from cxrsweep.engine.decode import Decoder
 from cxrsweep.engine.failures import Refused
-from cxrsweep.engine.gate import Header
+from cxrsweep.engine.header import Header
 from cxrsweep.engine.ledger import Ledger
 from cxrsweep.engine.options import SweepOptions
 from cxrsweep.engine.progress import SilentWatcher, Watcher

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cxrsweep.engine.failures import Refused
-from cxrsweep.engine.gate import Header
 from cxrsweep.engine.geometry import source_box
+from cxrsweep.engine.header import Header
 from cxrsweep.engine.recipe import Recipe
 from cxrsweep.engine.runners import Scores
 

@@ -1,4 +1,4 @@
-"""The agreement card: the exported graphs against PyTorch in fp32, on radiographs, decision by decision."""
+"""The agreement card: the exported graphs against PyTorch in fp32, decision by decision."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from cxrsweep.engine.archive.selection import Selection
 from cxrsweep.engine.bundle import FP16_GRAPH, FP32_GRAPH, AgreementCard, GraphAgreement
 from cxrsweep.engine.decode import Decoder
 from cxrsweep.engine.errors import ExportError, ParityError
-from cxrsweep.engine.gate import Limits, header_of
+from cxrsweep.engine.gate import header_of
+from cxrsweep.engine.header import Limits
 from cxrsweep.engine.reader import Checked, checked_from_entry
 from cxrsweep.engine.recipe import Recipe
 from cxrsweep.engine.runners.openvino import OpenVinoRunner
@@ -42,14 +43,16 @@ class Answers:
 
 @dataclass(frozen=True)
 class Probes:
-    """The radiographs that are compared: names, pixels (N, 1, S, S) uint8, and where they are from."""
+    """What is compared: names, pixels (N, 1, S, S) uint8, and where they are from."""
 
     names: list[str]
     pixels: Uint8
     source: str
 
 
-def agreement_card(recipe: Recipe, network: FusedNetwork, folder: Path, probes: Probes) -> AgreementCard:
+def agreement_card(
+    recipe: Recipe, network: FusedNetwork, folder: Path, probes: Probes
+) -> AgreementCard:
     """Compare both graphs of a bundle with PyTorch.
 
     Args:

@@ -48,9 +48,7 @@ def fused_from_recipe(recipe: Recipe, folder: Path) -> FusedNetwork:
         ExportError: a part cannot be loaded, or does not give what the recipe says.
     """
     classifier = trained_network(recipe.classifier, "classifier", folder)
-    segmenter = (
-        trained_network(recipe.segmenter, "segmenter", folder) if recipe.segmenter else None
-    )
+    segmenter = trained_network(recipe.segmenter, "segmenter", folder) if recipe.segmenter else None
     network = FusedNetwork(recipe, classifier, segmenter).eval()
     _require_outputs(network)
     return network

@@ -102,7 +102,8 @@ def _state_dict_from_file(path: Path, part: str) -> dict[str, Tensor]:
     """Read tensors by name; nothing but tensors and plain containers is ever unpickled."""
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
+            tensors: dict[str, Tensor] = load_file(path)
+            return tensors
         if path.suffix in (".pt", ".pth"):
             return _unnested(torch.load(path, map_location="cpu", weights_only=True), path, part)
     except UnpicklingError as error:

@@ -16,8 +16,6 @@ def export() -> None:
     """Turn networks trained in PyTorch into a bundle that the engine runs.
 
     Example:
-
     \b
         cxrsweep export onnx recipe.toml -o bundle --radiographs examples/
     """
-

@@ -1,4 +1,4 @@
-"""The fused network: uint8 radiographs in, scores and lung boxes out, in one graph without a host round trip."""
+"""The fused network: uint8 radiographs in, scores and lung boxes out, in one graph."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ class Normalise(nn.Module):
     Args:
         network: mean and std, or intensity_range; neither leaves [0, 1].
     """
+
+    scale: Tensor
+    offset: Tensor
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -120,19 +123,18 @@ def sampled(planes: Tensor, box: Tensor, side: int, supersample: int) -> Tensor:
         (N, C, side, side) float32.
     """
     count = side * supersample
+    # The unit grid is a constant of the graph; stretched by arithmetic alone, because stacking
+    # broadcast axes would cost OpenVINO as much as a convolution.
     step = (torch.arange(count, dtype=torch.float32, device=planes.device) + 0.5) / count
-    x = 2 * (box[:, 0:1] + step * (box[:, 2:3] - box[:, 0:1])) - 1
-    y = 2 * (box[:, 1:2] + step * (box[:, 3:4] - box[:, 1:2])) - 1
-    shape = (-1, count, count)
-    grid = torch.stack([x.unsqueeze(1).expand(shape), y.unsqueeze(2).expand(shape)], 3)
-    dense = F.grid_sample(
-        planes, grid, mode="bilinear", padding_mode="border", align_corners=False
-    )
+    unit = torch.stack(torch.meshgrid(step, step, indexing="xy"), 2).unsqueeze(0)
+    low, high = box[:, None, None, :2], box[:, None, None, 2:]
+    grid = unit * (2 * (high - low)) + (2 * low - 1)
+    dense = F.grid_sample(planes, grid, mode="bilinear", padding_mode="border", align_corners=False)
     return F.avg_pool2d(dense, supersample) if supersample > 1 else dense
 
 
 def resized(planes: Tensor, side: int) -> Tensor:
-    """Whole (N, C, S, S) float32 to (N, C, side, side): block average where S divides, else sampled."""
+    """(N, C, S, S) float32 to (N, C, side, side): block average where S divides, else sampled."""
     source = planes.shape[-1]
     if source == side:
         return planes

@@ -27,7 +27,6 @@ def onnx(recipe: Path, output: Path, radiographs: Path | None) -> None:
     nothing is written and the worst radiograph is named.
 
     Example:
-
     \b
         cxrsweep export onnx recipe.toml -o bundle
         cxrsweep export onnx recipe.toml -o bundle --radiographs examples/

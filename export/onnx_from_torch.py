@@ -1,4 +1,4 @@
-"""Writes a fused network as ONNX: one input with a dynamic batch, opset 18, weights inside the file."""
+"""Writes a fused network as ONNX: one input with a dynamic batch, opset 18, weights inside."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Synthetic chest radiographs with known lungs, drawn with NumPy and OpenCV; needs neither torch nor files.
+"""Synthetic chest radiographs with known lungs, drawn with NumPy and OpenCV, without torch.
 
-The anatomy is a caricature: enough for a lung segmenter to find the lungs and for a codec to find film
-noise, not enough to train or judge a classifier.
+The anatomy is a caricature: enough for a lung segmenter to find the lungs and for a codec to find
+film noise, not enough to train or judge a classifier.
 """
 
 from __future__ import annotations
@@ -31,13 +31,12 @@ class Phantom:
     lung_box: tuple[int, int, int, int]
 
 
-def phantom(
-    width: int, height: int, generator: np.random.Generator, noise: float = 2.5
-) -> Phantom:
+def phantom(width: int, height: int, generator: np.random.Generator, noise: float = 2.5) -> Phantom:
     """Draw one radiograph.
 
     Args:
-        width, height: in pixels.
+        width: in pixels.
+        height: in pixels.
         generator: decides build, position, exposure and noise.
         noise: standard deviation of the film noise in grey levels.
     """
@@ -98,12 +97,12 @@ def _ribs(x: Float32, y: Float32, generator: np.random.Generator) -> Float32:
 
 def _vessels(x: Float32, y: Float32, lungs: Float32) -> Float32:
     """Hilar shadows that fade towards the border of the lungs."""
-    shade = np.zeros_like(x)
+    shade = np.zeros(x.shape)
     for side in (-1, 1):
         distance = np.hypot(x - 0.5 - side * 0.1, (y - 0.48) / 1.5)
         angle = np.arctan2(y - 0.48, side * (x - 0.5 - side * 0.08))
         branches = 0.6 + 0.4 * np.cos(13 * angle)
-        shade += 0.16 * np.exp(-distance / 0.07) * branches
+        shade = shade + 0.16 * np.exp(-distance / 0.07) * branches
     return np.asarray(shade * lungs, np.float32)
 
 
@@ -114,9 +113,7 @@ def _box_in_pixels(lungs: Float32, width: int, height: int) -> tuple[int, int, i
     return round(x0), round(y0), round(x1), round(y1)
 
 
-def _film_noise(
-    width: int, height: int, generator: np.random.Generator, sigma: float
-) -> Float32:
+def _film_noise(width: int, height: int, generator: np.random.Generator, sigma: float) -> Float32:
     """Grain with the short correlation that a detector has: neighbours share half of it."""
     grain = generator.standard_normal((height, width), dtype=np.float32)
     grain = cv2.GaussianBlur(grain, (0, 0), 0.6)

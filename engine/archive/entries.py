@@ -1,4 +1,4 @@
-"""Opens archives by kind and joins them: paths in, one ordered stream of entries with unique ids out."""
+"""Opens archives by kind and joins them: paths in, one ordered stream of entries out."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cxrsweep.engine.archive.selection import Selection
@@ -63,7 +63,7 @@ class ManifestArchive:
                 if row[column]:
                     yield rows.line_num, row[column]
 
-    def _path_column(self, columns: tuple[str, ...] | list[str]) -> str:
+    def _path_column(self, columns: Sequence[str]) -> str:
         by_lower = {column.strip().lower(): column for column in columns}
         for wanted in PATH_COLUMNS:
             if wanted in by_lower:

@@ -1,4 +1,4 @@
-"""Runners execute the fused network: a batch of radiographs in, scores out, several batches in flight."""
+"""Runners execute the fused network: a batch of radiographs in, scores out."""
 
 from cxrsweep.engine.runners.base import Pending, Runner, Scores
 

@@ -63,7 +63,7 @@ def affine_grid(
 
 
 def warp(planes: Tensor, grid: Tensor, supersample: int = 1) -> Tensor:
-    """Sample (N, C, H, W) float32 at `grid`, zeros outside, then average blocks of `supersample`."""
+    """Sample (N, C, H, W) float32 at `grid`, zeros outside; average blocks of `supersample`."""
     return F.avg_pool2d(F.grid_sample(planes, grid, align_corners=False), supersample)
 
 

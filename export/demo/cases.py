@@ -1,4 +1,4 @@
-"""Labelled radiographs for the demonstration networks: folder with labels.csv in, equalised uint8 arrays out."""
+"""Labelled radiographs for the demonstration: a folder with labels.csv in, uint8 arrays out."""
 
 from __future__ import annotations
 

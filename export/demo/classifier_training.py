@@ -1,4 +1,4 @@
-"""Trains the classifier of the demonstration on lung crops: cases and a lung U-Net in, state dict and scores out."""
+"""Trains the classifier of the demonstration on lung crops: cases and a lung U-Net in."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SUPERSAMPLE = 2
 
 
 def crop_boxes(segmenter: nn.Module, radiographs: Tensor) -> Tensor:
-    """Boxes that the fused network will crop: (N, 1, 512, 512) uint8 to (N, 4) float32 fractions."""
+    """Boxes that the fused network crops: (N, 1, 512, 512) uint8 to (N, 4) float32 fractions."""
     mask = opened_mask((lung_probability(segmenter, radiographs) > 0.5).float(), 3)
     boxes = lung_box_of(mask)
     whole = torch.tensor([[0.0, 0.0, 1.0, 1.0]])
@@ -98,7 +98,7 @@ def train_classifier(
                 logits = network(((crops - MEAN) / STD).to(memory_format=torch.channels_last))
             loss = F.cross_entropy(logits.float(), targets[index], weights, label_smoothing=0.05)
             optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimiser.step()
             schedule.step()
             average.update_parameters(network)

@@ -42,7 +42,7 @@ def segmentation_loss(logits: Tensor, lung: Tensor, counted: Tensor) -> Tensor:
 
 
 def segmenter_input(radiographs: Tensor) -> Tensor:
-    """(N, 1, 512, 512) uint8 to the segmenter's (N, 1, 256, 256) float32, as the fused network does it."""
+    """(N, 1, 512, 512) uint8 to (N, 1, 256, 256) float32, as the fused network does it."""
     return (F.avg_pool2d(radiographs.float() / 255, 2) - MEAN) / STD
 
 
@@ -114,7 +114,7 @@ def train_segmenter(
                 logits = network(pixels.to(memory_format=torch.channels_last))
             loss = segmentation_loss(logits.float(), lung, counted)
             optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimiser.step()
             schedule.step()
             average.update_parameters(network)
@@ -143,11 +143,12 @@ def dice_of(network: nn.Module, folder: Path, cases: list[Case], threshold: floa
     values = []
     for case in cases:
         mask = cv2.imread(str(folder / str(case.mask)), cv2.IMREAD_GRAYSCALE)
+        assert mask is not None, f"OpenCV cannot decode {case.mask}"
         pixels = torch.from_numpy(equalised_radiograph(folder / case.image, SIDE))[None, None]
         probability = lung_probability(network, pixels)
         resized = F.interpolate(probability, mask.shape, mode="bilinear", align_corners=False)
-        found, lung = resized[0, 0].numpy() > threshold, mask == LUNG
-        found &= mask != IGNORE
+        lung = np.asarray(mask == LUNG)
+        found = (resized[0, 0].numpy() > threshold) & np.asarray(mask != IGNORE)
         total = int(found.sum()) + int(lung.sum())
         values.append(2 * float((found & lung).sum()) / total if total else math.nan)
     return values

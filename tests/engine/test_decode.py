@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from io import BytesIO
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+from tests_support import triangle_resized
+
+from cxrsweep.engine.decode import Decoder, grey_pixels, is_fast, upright
+from cxrsweep.engine.failures import FailureCode, Refused
+from cxrsweep.engine.gate import header_of
+from cxrsweep.engine.header import Header, Limits
+from cxrsweep.engine.recipe import Recipe
+
+LIMITS = Limits()
+RecipeWith = Callable[..., Recipe]
+
+
+def decoded_one(recipe: Recipe, content: bytes) -> np.ndarray:
+    decoder = Decoder(recipe, batch=4, threads=2)
+    try:
+        decoded = decoder.decode([content], [header_of(content, LIMITS)])
+    finally:
+        decoder.close()
+    assert not decoded.refused
+    return decoded.pixels[0, 0]
+
+
+@pytest.mark.parametrize("equalise", ["none", "histogram", "clahe"])
+@pytest.mark.parametrize("ending", [".jpg", ".png", ".bmp", ".tiff", ".webp"])
+def test_stretch_equals_a_plain_reference(
+    encoded: Callable[..., bytes], recipe_with: RecipeWith, ending: str, equalise: str
+) -> None:
+    content = encoded(ending)
+    found = decoded_one(recipe_with(equalise=equalise), content)
+    grey = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
+    if equalise == "histogram":
+        grey = cv2.equalizeHist(grey)
+    elif equalise == "clahe":
+        grey = cv2.createCLAHE(2.0, (8, 8)).apply(grey)
+    # One grey level: DALI and the reference may round a half differently.
+    expected = triangle_resized(grey, (64, 64))
+    assert np.abs(found.astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("size", [(300, 200), (200, 300)])
+def test_letterbox_keeps_the_aspect_and_pads_black(
+    encoded: Callable[..., bytes], recipe_with: RecipeWith, size: tuple[int, int]
+) -> None:
+    pixels = np.full(size, 200, np.uint8)
+    pixels[0, 0] = 0  # not constant
+    found = decoded_one(recipe_with(fit="letterbox"), encoded(".png", pixels))
+    inside = found > 100
+    rows, columns = inside.any(1).sum(), inside.any(0).sum()
+    # 64 px for the longer side, 64 * 2 / 3 for the shorter, within the rounding of one pixel.
+    assert max(rows, columns) == 64
+    assert abs(min(rows, columns) - 64 * 2 / 3) <= 1
+    border = (64 - min(rows, columns)) // 2
+    assert (found[:border] == 0).all() if rows < columns else (found[:, :border] == 0).all()
+
+
+def test_centre_crop_shows_the_middle(
+    encoded: Callable[..., bytes], recipe_with: RecipeWith
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (128, 256), np.uint8)
+    found = decoded_one(recipe_with(fit="centre-crop", shortest_side=128), encoded(".png", pixels))
+    # The shortest side is 128 already, so nothing is resampled.
+    np.testing.assert_array_equal(found, pixels[32:96, 96:160])
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("format_name", ["JPEG", "PNG", "TIFF", "WEBP"])
+def test_exif_turn_is_the_same_in_every_format(
+    grey: np.ndarray, format_name: str, orientation: int
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stream = BytesIO()
+    options = {"lossless": True} if format_name == "WEBP" else {}
+    Image.fromarray(grey).save(stream, format_name, exif=exif, **options)
+    content = stream.getvalue()
+    header = header_of(content, LIMITS)
+    found = grey_pixels(content, header)[..., 0]
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(BytesIO(content))).convert("L"))
+    assert header.shown_size == expected.shape[::-1]
+    assert found.shape == expected.shape
+    assert is_fast(header) == (orientation == 1 and format_name in ("JPEG", "PNG"))
+    # Decoders differ by their inverse transform in JPEG, by colour conversion in WebP.
+    assert np.abs(found.astype(int) - expected).max() <= 2
+
+
+def test_upright_sends_the_stored_corner_where_exif_says() -> None:
+    # Exif 2.32, tag 0x0112: where row 0, column 0 of the stored pixels is shown.
+    corners = {1: (0, 0), 2: (0, -1), 3: (-1, -1), 4: (-1, 0)}
+    corners |= {5: (0, 0), 6: (0, -1), 7: (-1, -1), 8: (-1, 0)}
+    stored = np.zeros((4, 6), np.uint8)
+    stored[0, 0] = 1
+    for orientation, corner in corners.items():
+        shown = upright(stored, orientation)
+        assert shown.shape == ((6, 4) if orientation >= 5 else (4, 6))
+        assert shown[corner] == 1
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
+def test_png_modes_decode_to_their_grey_values(recipe_with: RecipeWith, mode: str) -> None:
+    ramp = np.tile(np.repeat(np.arange(0, 256, 32, dtype=np.uint8), 32), (256, 1))
+    picture = Image.fromarray(ramp).convert("RGB").convert(mode)
+    stream = BytesIO()
+    picture.save(stream, "PNG")
+    found = decoded_one(recipe_with(), stream.getvalue())
+    expected = triangle_resized(np.asarray(picture.convert("L")), (64, 64))
+    # Palettes are quantised by Pillow, so both sides see the same palette; RGB to grey rounds.
+    assert np.abs(found.astype(int) - expected).max() <= 2
+
+
+def test_one_bad_file_costs_only_itself(
+    encoded: Callable[..., bytes], recipe_with: RecipeWith
+) -> None:
+    good = [encoded(".jpg"), encoded(".png")]
+    damaged = bytearray(encoded(".jpg"))
+    middle = len(damaged) // 2
+    damaged[middle:-2] = b"\0" * (len(damaged) - 2 - middle)  # half of the pixels are gone
+    contents = [good[0], bytes(damaged), good[1], good[0]]
+    headers = [header_of(content, LIMITS) for content in contents]
+    decoder = Decoder(recipe_with(), batch=4, threads=2)
+    decoded = decoder.decode(contents, headers)
+    again = decoder.decode(good, [headers[0], headers[2]])
+    decoder.close()
+    assert set(decoded.refused) <= {1}
+    for place, alone in ((0, 0), (2, 1), (3, 0)):
+        np.testing.assert_array_equal(decoded.pixels[place], again.pixels[alone])
+
+
+def test_wrong_declared_size_is_corrupt(encoded: Callable[..., bytes]) -> None:
+    with pytest.raises(Refused) as refused:
+        grey_pixels(encoded(".bmp"), Header("bmp", 10, 10, 8))
+    assert refused.value.code == FailureCode.CORRUPT
+
+
+def test_fast_lane_refuses_another_size_than_the_header(
+    encoded: Callable[..., bytes], recipe_with: RecipeWith
+) -> None:
+    decoder = Decoder(recipe_with(), batch=2, threads=1)
+    contents = [encoded(".png"), encoded(".png")]
+    decoded = decoder.decode(contents, [Header("png", 260, 300, 8), Header("png", 10, 10, 8)])
+    decoder.close()
+    assert list(decoded.refused) == [1]
+    assert decoded.refused[1].code == FailureCode.CORRUPT
+
+
+@pytest.mark.parametrize("ending", [".png", ".bmp"])
+@pytest.mark.parametrize("equalise", ["none", "histogram"])
+def test_constant_radiographs_are_refused(
+    encoded: Callable[..., bytes], recipe_with: RecipeWith, ending: str, equalise: str
+) -> None:
+    content = encoded(ending, np.full((40, 50), 128, np.uint8))
+    decoder = Decoder(recipe_with(equalise=equalise), batch=1, threads=1)
+    decoded = decoder.decode([content], [header_of(content, LIMITS)])
+    decoder.close()
+    assert decoded.refused[0].code == FailureCode.CONSTANT
+
+
+def test_undecodable_careful_file_is_corrupt(
+    encoded: Callable[..., bytes], recipe_with: RecipeWith
+) -> None:
+    content = encoded(".webp")
+    broken = content[:30] + b"\0" * (len(content) - 30)
+    decoder = Decoder(recipe_with(), batch=2, threads=1)
+    header = header_of(content, LIMITS)
+    decoded = decoder.decode([broken, content], [header, header])
+    decoder.close()
+    assert decoded.refused[0].code == FailureCode.CORRUPT
+    assert list(decoded.refused) == [0]
