@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 STAGES = ("read", "gate", "decode", "network", "write")
@@ -56,10 +56,15 @@ class ShardMeter:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, rounded to microseconds."""
-        plain = asdict(self)
-        for key in ("seconds", "waits"):
-            plain[key] = {name: round(value, 6) for name, value in plain[key].items()}
-        return {**plain, "wall_s": round(self.wall_s, 6)}
+        return {
+            "radiographs": self.radiographs,
+            "pixels": self.pixels,
+            "bytes": self.bytes,
+            "wall_s": round(self.wall_s, 6),
+            "seconds": {stage: round(value, 6) for stage, value in self.seconds.items()},
+            "waits": {wait: round(value, 6) for wait, value in self.waits.items()},
+            "failures": dict(sorted(self.failures.items())),
+        }
 
 
 def shard_meter_from_json(plain: dict[str, Any]) -> ShardMeter:

@@ -57,8 +57,7 @@ class RunFolder:
         self._refuse_foreign_folder()
         try:
             self.parts.mkdir(parents=True, exist_ok=True)
-            self._lock = (folder / ".lock").open("w")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock = _locked(folder / ".lock")
             self._log = (folder / "log.jsonl").open("a", encoding="utf-8")
         except BlockingIOError as error:
             raise RunError(
@@ -187,6 +186,21 @@ class RunFolder:
                     f"{self.folder} is not empty and not a run folder (it holds {foreign[0]!r});"
                     " give -o a new or empty folder"
                 )
+
+
+def _locked(path: Path) -> IO[str]:
+    """Open and lock a file until it is closed, also by the death of the process.
+
+    Raises:
+        BlockingIOError: another process holds it.
+    """
+    stream = path.open("w")
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BaseException:
+        stream.close()
+        raise
+    return stream
 
 
 def _throughput_row(shard: Shard, meter: ShardMeter) -> list[str]:

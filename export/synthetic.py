@@ -116,5 +116,5 @@ def _box_in_pixels(lungs: Float32, width: int, height: int) -> tuple[int, int, i
 def _film_noise(width: int, height: int, generator: np.random.Generator, sigma: float) -> Float32:
     """Grain with the short correlation that a detector has: neighbours share half of it."""
     grain = generator.standard_normal((height, width), dtype=np.float32)
-    grain = cv2.GaussianBlur(grain, (0, 0), 0.6)
-    return np.asarray(grain * (sigma / grain.std()), np.float32)
+    blurred = cv2.GaussianBlur(grain, (0, 0), 0.6)
+    return np.asarray(blurred * (sigma / blurred.std()), np.float32)

@@ -102,7 +102,7 @@ def test_text_manifest_skips_comments_and_blank_lines(tmp_path: Path) -> None:
 def test_manifest_that_names_a_path_twice_is_refused(tmp_path: Path) -> None:
     manifest = tmp_path / "list.txt"
     manifest.write_text("a.png\nb.png\na.png\n")
-    with pytest.raises(ArchiveError, match="line 3.*line 1"):
+    with pytest.raises(ArchiveError, match=r"line 3.*line 1"):
         ids(manifest)
 
 
