@@ -27,7 +27,11 @@ class LazyGroup(click.Group):
         return list(self.homes)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one command."""
+        """Import one command.
+
+        Raises:
+            click.ClickException: it needs an extra that is not installed.
+        """
         if cmd_name not in self.homes:
             return None
         module, attribute = self.homes[cmd_name][0].split(":")
@@ -52,7 +56,11 @@ class RootGroup(LazyGroup):
     """The one place where an error of this project becomes a message and exit code 1."""
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command that was asked for."""
+        """Run the command that was asked for.
+
+        Raises:
+            click.ClickException: what this project reports as an error.
+        """
         try:
             return super().invoke(ctx)
         except CxrsweepError as error:
