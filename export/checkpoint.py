@@ -11,7 +11,6 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -106,13 +105,15 @@ def _state_dict_from_file(path: Path, part: str) -> dict[str, Tensor]:
             return tensors
         if path.suffix in (".pt", ".pth"):
             return _unnested(torch.load(path, map_location="cpu", weights_only=True), path, part)
+    except ExportError:
+        raise
     except UnpicklingError as error:
         raise ExportError(
-            f"{part}.weights: {path} holds more than tensors, and running code out of a weights"
-            " file is refused; save network.state_dict(), best as .safetensors"
+            f"{part}.weights: {path} is damaged or holds more than tensors, and running code out"
+            " of a weights file is refused; save network.state_dict(), best as .safetensors"
         ) from error
-    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError) as error:
-        raise ExportError(f"{part}.weights: {path} is damaged: {error}") from error
+    except Exception as error:  # torch's restricted unpickler raises anything on odd bytes
+        raise ExportError(f"{part}.weights: {path} is damaged: {error!r}") from error
     raise ExportError(
         f"{part}.weights: {path.name} ends in {path.suffix!r}; use .safetensors, .pt, .pth or .pt2"
     )
