@@ -22,8 +22,8 @@ lint: develop
 types: develop
 	$(BIN)/mypy -p cxrsweep.engine -p cxrsweep.export -p cxrsweep.bench
 
-bench: develop ## the benchmarks of each stage
-	$(BIN)/python -m pytest bench -o python_files='bench_*.py' --benchmark-columns=median,iqr,rounds
+bench: develop ## the sweep beside its limits and a PyTorch loop; ARCHIVE=folder for your own files
+	$(BIN)/cxrsweep bench rivals export/demo/bundle $(ARCHIVE)
 
 develop: $(VENV)/.all
 	$(PIP) install --no-deps $(EDITABLE) -e .

@@ -47,5 +47,5 @@ def bench() -> None:
 
     Example:
     \b
-        cxrsweep bench rivals export/demo/recipe.toml radiographs/
+        cxrsweep bench rivals demo/bundle radiographs/
     """

@@ -38,21 +38,34 @@ class Known:
     error: str
 
 
+def write_whole(folder: Path, count: int, generator: np.random.Generator) -> list[Known]:
+    """Write radiographs: JPEG and PNG, grey and RGB, 0.3 to 10 megapixels in turn.
+
+    Args:
+        folder: made where it does not exist.
+        count: how many.
+        generator: decides everything that is drawn.
+
+    Returns:
+        what is known about each.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    return [_write_one(folder, number, generator) for number in range(count)]
+
+
 def write_archive(folder: Path, count: int, seed: int = 0) -> list[Known]:
     """Write radiographs and three broken files; the same seed writes the same bytes.
 
     Args:
         folder: made where it does not exist.
-        count: whole radiographs; JPEG and PNG, grey and RGB, 0.3 to 10 megapixels in turn.
+        count: whole radiographs, as `write_whole` draws them.
         seed: of everything that is drawn.
 
     Returns:
         what is known about each file, also written to `folder`/../truth.csv.
     """
     generator = np.random.default_rng(seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    known = [_write_whole(folder, number, generator) for number in range(count)]
-    known += _write_broken(folder, generator)
+    known = write_whole(folder, count, generator) + _write_broken(folder, generator)
     with (folder.parent / "truth.csv").open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(TRUTH_COLUMNS)
@@ -61,7 +74,7 @@ def write_archive(folder: Path, count: int, seed: int = 0) -> list[Known]:
     return known
 
 
-def _write_whole(folder: Path, number: int, generator: np.random.Generator) -> Known:
+def _write_one(folder: Path, number: int, generator: np.random.Generator) -> Known:
     width, height = SIZES[number % len(SIZES)]
     drawn = phantom(width, height, generator, generator.uniform(*NOISE))
     pixels: Uint8 = drawn.pixels

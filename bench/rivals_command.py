@@ -2,34 +2,53 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import tempfile
+from importlib.resources import as_file, files
 from pathlib import Path
 
 import click
+import numpy as np
 
+from cxrsweep.bench.phantoms import write_whole
 from cxrsweep.bench.race import Race, race
+
+PHANTOMS = 40
 
 
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.argument("archive", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument(
+    "archive", required=False, type=click.Path(path_type=Path, exists=True, file_okay=False)
+)
 @click.option(
-    "--recipe", required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Recipe with the weights that the bundle was exported from.",
+    "--recipe", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Recipe with the weights that the bundle was exported from.  [default: demonstration]",
 )  # fmt: skip
 @click.option("--rounds", type=click.IntRange(min=1), default=5, help="Pairs of runs.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write JSON.")
-def rivals(bundle: Path, archive: Path, recipe: Path, rounds: int, json_file: Path | None) -> None:
+def rivals(
+    bundle: Path, archive: Path | None, recipe: Path | None, rounds: int, json_file: Path | None
+) -> None:
     """Race the sweep against a well-written PyTorch DataLoader loop on the same files.
 
     The loop gets its best setting of several; scores are compared after timing; each stage of
-    the sweep is measured alone, and E is the sweep's rate over that limit.
+    the sweep is measured alone, and E is the sweep's rate over that limit. Every file of ARCHIVE
+    must decode; without one, 40 synthetic radiographs are drawn.
 
     Example:
     \b
-        cxrsweep bench rivals demo/bundle radiographs/ --recipe export/demo/recipe.toml
+        cxrsweep bench rivals demo/bundle
+        cxrsweep bench rivals my-bundle radiographs/ --recipe my-recipe.toml
     """
-    result = race(bundle, recipe, archive, rounds, lambda line: click.echo(line, err=True))
+    with contextlib.ExitStack() as stack:
+        if archive is None:
+            archive = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            write_whole(archive, PHANTOMS, np.random.default_rng(0))
+        if recipe is None:
+            recipe = stack.enter_context(as_file(files("cxrsweep.export.demo"))) / "recipe.toml"
+        result = race(bundle, recipe, archive, rounds, lambda line: click.echo(line, err=True))
     click.echo(described_race(result))
     if json_file:
         json_file.write_text(json.dumps(result.as_json(), indent=2) + "\n", encoding="utf-8")

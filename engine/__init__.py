@@ -1,8 +1,6 @@
 """Sweeps archives with a bundle; never imports torch.
 
-Example:
-    >>> from cxrsweep.engine import open_bundle, sweep
-    >>> summary = sweep(["radiographs"], open_bundle("bundle"), "run")  # doctest: +SKIP
+`sweep` and `open_bundle` do what `cxrsweep sweep` does; README.md has an example.
 """
 
 from __future__ import annotations

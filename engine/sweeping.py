@@ -17,6 +17,7 @@ from cxrsweep.engine.decode import Decoder
 from cxrsweep.engine.failures import Refused
 from cxrsweep.engine.header import Header
 from cxrsweep.engine.ledger import Ledger
+from cxrsweep.engine.memory import keep_memory_flat
 from cxrsweep.engine.options import SweepOptions
 from cxrsweep.engine.progress import SilentWatcher, Watcher
 from cxrsweep.engine.reader import Checked, Reader, Rejected
@@ -59,6 +60,7 @@ def sweep(
         >>> summary.indexed == summary.ok + summary.failed  # doctest: +SKIP
         True
     """
+    keep_memory_flat()
     with Run(Path(run), bundle, [Path(archive) for archive in archives], options) as opened:
         shards = opened.pending_shards()
         (watcher or SilentWatcher()).started(opened.done, opened.indexed)

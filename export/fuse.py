@@ -123,12 +123,14 @@ def sampled(planes: Tensor, box: Tensor, side: int, supersample: int) -> Tensor:
         (N, C, side, side) float32.
     """
     count = side * supersample
-    # The unit grid is a constant of the graph; stretched by arithmetic alone, because stacking
-    # broadcast axes would cost OpenVINO as much as a convolution.
+    # Added up from one row and one column, because stacking broadcast axes costs OpenVINO as much
+    # as a convolution, and a whole grid would be folded into the graph as megabytes of constants.
     step = (torch.arange(count, dtype=torch.float32, device=planes.device) + 0.5) / count
-    unit = torch.stack(torch.meshgrid(step, step, indexing="xy"), 2).unsqueeze(0)
-    low, high = box[:, None, None, :2], box[:, None, None, 2:]
-    grid = unit * (2 * (high - low)) + (2 * low - 1)
+    axis = torch.eye(2, device=planes.device)
+    low, size = box[:, None, None, :2], box[:, None, None, 2:] - box[:, None, None, :2]
+    row = step.view(1, 1, count, 1) * axis[0] * (2 * size)
+    column = step.view(1, count, 1, 1) * axis[1] * (2 * size) + (2 * low - 1)
+    grid = row + column
     dense = F.grid_sample(planes, grid, mode="bilinear", padding_mode="border", align_corners=False)
     return F.avg_pool2d(dense, supersample) if supersample > 1 else dense
 

@@ -49,7 +49,21 @@ def onnx_from_torch(network: FusedNetwork, path: Path) -> None:
         ) from error
     assert program is not None
     program.save(str(path), external_data=False)
+    graph = onnx.load(path)
+    _strip_traces(graph)
+    onnx.save(graph, path)
     check_graph(path)
+
+
+def _strip_traces(model: onnx.ModelProto) -> None:
+    """Drop what the exporter notes for debugging: stack traces with paths of this machine."""
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.value_info, *graph.input, *graph.output):
+        part.ClearField("doc_string")
+        part.ClearField("metadata_props")
+    for tensor in graph.initializer:
+        tensor.ClearField("doc_string")
+        tensor.ClearField("metadata_props")
 
 
 def check_graph(path: Path) -> None:

@@ -152,7 +152,7 @@ def trained(folder: Path, cases: list[Case], epochs: int) -> tuple[nn.Module, li
 def test_training_learns(labelled: tuple[Path, list[Case]]) -> None:
     _, losses = trained(*labelled, epochs=12)
     assert len(losses) == 12
-    assert losses[-1] < 0.6 * losses[0]
+    assert losses[-1] < 0.75 * losses[0]
 
 
 def test_training_is_seeded(labelled: tuple[Path, list[Case]]) -> None:
