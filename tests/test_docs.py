@@ -55,12 +55,12 @@ def test_python_example_of_the_readme_runs(
 def parsed(words: list[str]) -> None:
     """Parse a command line without running it."""
     command: click.Command = cxrsweep
-    context = click.Context(cxrsweep)
+    context = click.Context(cxrsweep, **cxrsweep.context_settings)
     while isinstance(command, click.Group):
         found = command.get_command(context, words[0])
         assert found is not None, words
         command, words = found, words[1:]
-    command.make_context("cxrsweep", list(words), resilient_parsing=True)
+    command.make_context("cxrsweep", list(words), parent=context, resilient_parsing=True)
     known = {name for option in command.params for name in option.opts}
     assert not {word for word in words if word.startswith("-")} - known, words
 

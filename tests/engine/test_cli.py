@@ -41,7 +41,7 @@ def test_every_command_has_help_with_an_example(words: tuple[str, ...], flag: st
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_every_option_says_what_it_is(words: tuple[str, ...]) -> None:
-    context = click.Context(cxrsweep)
+    context = click.Context(cxrsweep, **cxrsweep.context_settings)
     command: click.Command = cxrsweep
     for word in words:
         assert isinstance(command, click.Group)
