@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,14 +13,8 @@ from torch.nn import functional as F
 
 from cxrsweep.export.demo.augment import affine_grid, warp, with_grey_changes
 from cxrsweep.export.demo.cases import LABELS, Case, equalised_radiograph
-from cxrsweep.export.demo.segmenter_training import (
-    MEAN,
-    STD,
-    averaged_copy,
-    lung_probability,
-    one_cycle,
-    shuffled_batches,
-)
+from cxrsweep.export.demo.fitting import Schedule, fitted
+from cxrsweep.export.demo.segmenter_training import MEAN, STD, lung_probability
 from cxrsweep.export.fuse import crop_box_of, lung_box_of, opened_mask, sampled
 
 CROP_SIDE = 224
@@ -49,11 +42,7 @@ def train_classifier(
     segmenter: nn.Module,
     folder: Path,
     cases: list[Case],
-    *,
-    epochs: int,
-    batch: int = 32,
-    peak_rate: float = 2e-3,
-    seed: int = 0,
+    schedule: Schedule,
     say: Callable[[str], None] = lambda _: None,
 ) -> nn.Module:
     """Train on the lung crops; classes weigh alike, boxes, pose and grey values vary.
@@ -63,10 +52,7 @@ def train_classifier(
         segmenter: finds the lungs.
         folder: where the paths of `cases` start.
         cases: with a label of LABELS each.
-        epochs: passes over the cases.
-        batch: radiographs per step.
-        peak_rate: highest learning rate of the cycle.
-        seed: of order and augmentation.
+        schedule: length and rates.
         say: receives one line per epoch.
 
     Returns:
@@ -76,39 +62,24 @@ def train_classifier(
     boxes = crop_boxes(segmenter, radiographs)
     targets = torch.tensor([LABELS.index(case.label) for case in cases])
     weights = len(cases) / (len(LABELS) * torch.bincount(targets, minlength=len(LABELS)).float())
-    generator = torch.Generator().manual_seed(seed)
-    network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = averaged_copy(network)
-    optimiser, schedule = one_cycle(network, len(cases), batch, epochs, peak_rate, decay=5e-2)
-    for epoch in range(epochs):
-        start, losses = time.perf_counter(), []
-        for index in shuffled_batches(len(cases), batch, generator):
-            grid = affine_grid(
-                len(index),
-                CROP_SIDE * SUPERSAMPLE,
-                generator,
-                degrees=10,
-                scale=(0.88, 1.12),
-                shift=0.05,
-                boxes=boxes[index],
-            )
-            crops = warp(radiographs[index].float() / 255, grid, SUPERSAMPLE)
-            crops = with_grey_changes(crops, generator)
-            with torch.autocast("cpu", torch.bfloat16):
-                logits = network(((crops - MEAN) / STD).to(memory_format=torch.channels_last))
-            loss = F.cross_entropy(logits.float(), targets[index], weights, label_smoothing=0.05)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            schedule.step()
-            average.update_parameters(network)
-            losses.append(loss.item())
-        say(
-            f"classifier epoch {epoch + 1}/{epochs} loss {np.mean(losses):.4f}"
-            f" {time.perf_counter() - start:.0f} s"
+
+    def loss_of(index: Tensor, generator: torch.Generator) -> Tensor:
+        grid = affine_grid(
+            len(index),
+            CROP_SIDE * SUPERSAMPLE,
+            generator,
+            degrees=10,
+            scale=(0.88, 1.12),
+            shift=0.05,
+            boxes=boxes[index],
         )
-    averaged: nn.Module = average.module
-    return averaged.eval()
+        crops = warp(radiographs[index].float() / 255, grid, SUPERSAMPLE)
+        crops = (with_grey_changes(crops, generator) - MEAN) / STD
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = network(crops.to(memory_format=torch.channels_last))
+        return F.cross_entropy(logits.float(), targets[index], weights, label_smoothing=0.05)
+
+    return fitted(network, len(cases), loss_of, schedule, lambda line: say(f"classifier {line}"))
 
 
 def classifier_scores(

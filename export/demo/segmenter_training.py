@@ -1,10 +1,9 @@
-"""Trains the lung U-Net of the demonstration: cases with masks in, state dict and Dice out."""
+"""Trains the lung U-Net of the demonstration: cases with masks in, network and Dice out."""
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -14,16 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cxrsweep.export.demo.augment import affine_grid, warp, with_grey_changes
-from cxrsweep.export.demo.cases import (
-    IGNORE,
-    LUNG,
-    SIDE,
-    Case,
-    equalised_radiograph,
-    lung_mask,
-)
+from cxrsweep.export.demo.cases import IGNORE, LUNG, SIDE, Case, equalised_radiograph, lung_mask
+from cxrsweep.export.demo.fitting import Schedule, fitted
 
 MEAN, STD = 0.5, 0.25
+SEGMENTER_SIDE = 256
 
 
 def segmentation_loss(logits: Tensor, lung: Tensor, counted: Tensor) -> Tensor:
@@ -46,51 +40,20 @@ def segmenter_input(radiographs: Tensor) -> Tensor:
     return (F.avg_pool2d(radiographs.float() / 255, 2) - MEAN) / STD
 
 
-def shuffled_batches(count: int, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Index tensors of one epoch; a last batch under half the size is dropped (BatchNorm)."""
-    order = torch.randperm(count, generator=generator)
-    return (part for part in order.split(batch) if len(part) * 2 >= batch)
-
-
-def averaged_copy(network: nn.Module) -> torch.optim.swa_utils.AveragedModel:
-    """Exponential moving average of weights and BatchNorm statistics over about 100 steps."""
-    average = torch.optim.swa_utils.get_ema_multi_avg_fn(0.99)
-    return torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=average, use_buffers=True)
-
-
-def one_cycle(
-    network: nn.Module, count: int, batch: int, epochs: int, peak_rate: float, *, decay: float
-) -> tuple[torch.optim.AdamW, torch.optim.lr_scheduler.OneCycleLR]:
-    """AdamW whose rate rises for a fifth of the steps and falls for the rest."""
-    optimiser = torch.optim.AdamW(network.parameters(), peak_rate, weight_decay=decay)
-    steps = epochs * sum(1 for _ in shuffled_batches(count, batch, torch.Generator()))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, peak_rate, total_steps=steps, pct_start=0.2
-    )
-    return optimiser, schedule
-
-
 def train_segmenter(
     network: nn.Module,
     folder: Path,
     cases: list[Case],
-    *,
-    epochs: int,
-    batch: int = 12,
-    peak_rate: float = 4e-3,
-    seed: int = 0,
+    schedule: Schedule,
     say: Callable[[str], None] = lambda _: None,
 ) -> nn.Module:
-    """Train on every case that has a mask; AdamW, one cycle, moving average of the weights.
+    """Train on cases with masks; pose and grey values vary.
 
     Args:
         network: maps (N, 1, 256, 256) float32 to logits of the same shape.
         folder: where the paths of `cases` start.
-        cases: the cases to train on.
-        epochs: passes over the cases.
-        batch: radiographs per step.
-        peak_rate: highest learning rate of the cycle.
-        seed: of order and augmentation.
+        cases: the cases to train on; all have a mask.
+        schedule: length and rates.
         say: receives one line per epoch.
 
     Returns:
@@ -99,32 +62,19 @@ def train_segmenter(
     images = np.stack([equalised_radiograph(folder / case.image) for case in cases])
     masks = np.stack([np.stack(lung_mask(folder / str(case.mask))) for case in cases])
     radiographs, targets = torch.from_numpy(images)[:, None], torch.from_numpy(masks)
-    generator = torch.Generator().manual_seed(seed)
-    network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = averaged_copy(network)
-    optimiser, schedule = one_cycle(network, len(cases), batch, epochs, peak_rate, decay=1e-2)
-    for epoch in range(epochs):
-        start, losses = time.perf_counter(), []
-        for index in shuffled_batches(len(cases), batch, generator):
-            grid = affine_grid(len(index), 256, generator, degrees=12, scale=(0.8, 1.15), shift=0.1)
-            pixels = warp(F.avg_pool2d(radiographs[index].float() / 255, 2), grid)
-            lung, counted = warp(targets[index].float() / 255, grid).split(1, dim=1)
-            pixels = (with_grey_changes(pixels, generator) - MEAN) / STD
-            with torch.autocast("cpu", torch.bfloat16):
-                logits = network(pixels.to(memory_format=torch.channels_last))
-            loss = segmentation_loss(logits.float(), lung, counted)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            schedule.step()
-            average.update_parameters(network)
-            losses.append(loss.item())
-        say(
-            f"segmenter epoch {epoch + 1}/{epochs} loss {np.mean(losses):.4f}"
-            f" {time.perf_counter() - start:.0f} s"
+
+    def loss_of(index: Tensor, generator: torch.Generator) -> Tensor:
+        grid = affine_grid(
+            len(index), SEGMENTER_SIDE, generator, degrees=12, scale=(0.8, 1.15), shift=0.1
         )
-    averaged: nn.Module = average.module
-    return averaged.eval()
+        pixels = warp(F.avg_pool2d(radiographs[index].float() / 255, 2), grid)
+        lung, counted = warp(targets[index].float() / 255, grid).split(1, dim=1)
+        pixels = (with_grey_changes(pixels, generator) - MEAN) / STD
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = network(pixels.to(memory_format=torch.channels_last))
+        return segmentation_loss(logits.float(), lung, counted)
+
+    return fitted(network, len(cases), loss_of, schedule, lambda line: say(f"segmenter {line}"))
 
 
 def lung_probability(network: nn.Module, radiographs: Tensor, batch: int = 16) -> Tensor:

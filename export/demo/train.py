@@ -27,11 +27,13 @@ from cxrsweep.export.demo.baselines import (
 )
 from cxrsweep.export.demo.cases import LABELS, Case, read_cases
 from cxrsweep.export.demo.classifier_training import classifier_scores, train_classifier
+from cxrsweep.export.demo.fitting import Schedule
 from cxrsweep.export.demo.segmenter_training import dice_of, train_segmenter
 from cxrsweep.export.networks import compact_resnet, lung_unet
 
 SEED = 0
-SEGMENTER_EPOCHS, CLASSIFIER_EPOCHS = 80, 60
+SEGMENTER = Schedule(epochs=80, batch=12, peak_rate=4e-3, decay=1e-2)
+CLASSIFIER = Schedule(epochs=60, batch=32, peak_rate=2e-3, decay=5e-2)
 
 # Comparisons that a reader can weigh: what is told apart, and on which sources alone.
 ADULTS = ("nih", "hannover", "hannover-via-ccx", "ccx")
@@ -113,9 +115,7 @@ def train_all(folder: Path, output: Path) -> None:
     cases = read_cases(folder)
     masked = [case for case in cases if case.mask]
     torch.manual_seed(SEED)
-    segmenter = train_segmenter(
-        lung_unet(), folder, split_of(masked, "train"), epochs=SEGMENTER_EPOCHS, say=_say
-    )
+    segmenter = train_segmenter(lung_unet(), folder, split_of(masked, "train"), SEGMENTER, _say)
     save_weights(segmenter, output / "weights" / "segmenter.safetensors")
     figures: dict[str, object] = {
         f"lung Dice, {split}": dice_figures(segmenter, folder, split_of(masked, split))
@@ -126,7 +126,7 @@ def train_all(folder: Path, output: Path) -> None:
     train, test = split_of(labelled, "train"), split_of(labelled, "test")
     torch.manual_seed(SEED)
     classifier = train_classifier(
-        compact_resnet(len(LABELS)), segmenter, folder, train, epochs=CLASSIFIER_EPOCHS, say=_say
+        compact_resnet(len(LABELS)), segmenter, folder, train, CLASSIFIER, _say
     )
     save_weights(classifier, output / "weights" / "classifier.safetensors")
     scores = classifier_scores(classifier, segmenter, folder, test)

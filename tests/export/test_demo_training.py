@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from cxrsweep.export.demo.augment import affine_grid, warp, with_grey_changes
 from cxrsweep.export.demo.baselines import auc_with_interval, linear_scores
 from cxrsweep.export.demo.cases import LABELS, Case, lung_mask, read_cases
+from cxrsweep.export.demo.fitting import Schedule, shuffled_batches
 from cxrsweep.export.demo.segmenter_training import (
     dice_of,
     segmentation_loss,
-    shuffled_batches,
     train_segmenter,
 )
 from cxrsweep.export.networks import compact_resnet, lung_unet
@@ -143,9 +143,8 @@ def trained(folder: Path, cases: list[Case], epochs: int) -> tuple[nn.Module, li
     """A small network after some epochs, and the loss of each epoch."""
     torch.manual_seed(0)
     network, lines = lung_unet((4, 4, 8, 8, 8, 4)), []
-    network = train_segmenter(
-        network, folder, cases, epochs=epochs, batch=4, peak_rate=2e-2, say=lines.append
-    )
+    schedule = Schedule(epochs=epochs, batch=4, peak_rate=2e-2, decay=1e-2)
+    network = train_segmenter(network, folder, cases, schedule, lines.append)
     return network, [float(line.split("loss ")[1].split()[0]) for line in lines]
 
 
