@@ -65,6 +65,11 @@ class RootGroup(LazyGroup):
             return super().invoke(ctx)
         except CxrsweepError as error:
             raise click.ClickException(str(error)) from error
+        except OSError as error:  # a full disk, a vanished mount
+            raise click.ClickException(
+                f"{error.strerror or error}: {error.filename or 'while reading or writing'};"
+                " what was finished is kept, mend it and start the same command again"
+            ) from error
 
 
 @click.group(

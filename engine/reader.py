@@ -15,6 +15,8 @@ from cxrsweep.engine.failures import FailureCode, Refused
 from cxrsweep.engine.gate import header_of
 from cxrsweep.engine.header import Header, Limits
 
+MAX_BYTES_AHEAD = 256 * 2**20
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -101,13 +103,19 @@ class Reader:
 
     def read(self, entries: Iterable[Entry]) -> Iterator[Checked | Rejected]:
         """Yield every entry, read and checked, in order."""
-        waiting: deque[Future[Checked | Rejected]] = deque()
+        waiting: deque[tuple[Future[Checked | Rejected], int]] = deque()
+        bytes_ahead = 0
         for entry in entries:
-            waiting.append(self._pool.submit(checked_from_entry, entry, self._limits))
-            if len(waiting) >= self._ahead:
-                yield waiting.popleft().result()
+            size = max(entry.size, 0)
+            while waiting and (len(waiting) >= self._ahead or bytes_ahead + size > MAX_BYTES_AHEAD):
+                future, read = waiting.popleft()
+                bytes_ahead -= read
+                yield future.result()
+            future = self._pool.submit(checked_from_entry, entry, self._limits)
+            waiting.append((future, size))
+            bytes_ahead += size
         while waiting:
-            yield waiting.popleft().result()
+            yield waiting.popleft()[0].result()
 
     def close(self) -> None:
         """Drop what is read ahead and stop the threads."""

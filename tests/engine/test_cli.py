@@ -165,3 +165,18 @@ def test_program_is_installed_and_runs(demo_bundle: Bundle) -> None:
     )
     assert done.stdout.startswith("Bundle cxrsweep-demo")
     assert done.stderr == ""
+
+
+def test_full_disk_is_one_message(
+    small_archive: Path, demo_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cxrsweep.engine.run_folder import RunFolder
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", "parts/000000.csv.partial")
+
+    monkeypatch.setattr(RunFolder, "write_part", full)
+    words = ["sweep", str(small_archive), "-b", str(demo_bundle.folder), "-o", str(tmp_path / "r")]
+    done = CliRunner().invoke(cxrsweep, words)
+    assert done.exit_code == 1
+    assert "No space left on device: parts/000000.csv.partial; what was finished" in done.stderr

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cxrsweep.engine import reader as reading
+from cxrsweep.engine.archive import Entry
+from cxrsweep.engine.failures import FailureCode, Refused
+from cxrsweep.engine.header import Limits
+from cxrsweep.engine.reader import Reader, Rejected, file_content
+
+
+def entries_of(folder: Path, count: int, size: int) -> Iterator[Entry]:
+    for number in range(count):
+        path = folder / f"{number}.bin"
+        path.write_bytes(b"x" * size)
+        yield Entry(number, path.name, str(path), size)
+
+
+def test_files_come_in_order_whatever_finishes_first(tmp_path: Path) -> None:
+    reader = Reader(Limits(), threads=4, ahead=8)
+    found = list(reader.read(entries_of(tmp_path, 50, 10)))
+    reader.close()
+    assert [file.entry.ordinal for file in found] == list(range(50))
+    assert all(isinstance(file, Rejected) and file.cost.size == 10 for file in found)
+
+
+@pytest.mark.parametrize(("ahead", "max_bytes", "most"), [(5, 10**9, 5), (100, 35, 3)])
+def test_files_ahead_are_bounded_in_count_and_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead: int, max_bytes: int, most: int
+) -> None:
+    monkeypatch.setattr(reading, "MAX_BYTES_AHEAD", max_bytes)
+    started, lock = [0], threading.Lock()
+
+    def counted(content: bytes, limits: Limits) -> None:
+        with lock:
+            started[0] += 1
+        raise Refused(FailureCode.NOT_AN_IMAGE, "counted")
+
+    monkeypatch.setattr(reading, "header_of", counted)
+    reader = Reader(Limits(), threads=2, ahead=ahead)
+    taken = 0
+    for _ in reader.read(entries_of(tmp_path, 30, 10)):
+        taken += 1
+        assert started[0] <= taken + most
+    reader.close()
+    assert taken == 30
+
+
+def test_file_over_the_byte_limit_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "big").write_bytes(b"x" * 2**20)
+    with pytest.raises(Refused) as refused:
+        file_content(str(tmp_path / "big"), Limits(mebibytes=0.5))
+    assert refused.value.code == FailureCode.TOO_LARGE
+    assert len(file_content(str(tmp_path / "big"), Limits(mebibytes=1))) == 2**20
+
+
+@pytest.mark.parametrize("name", ["none", "folder", "nul\0byte"])
+def test_what_cannot_be_read_says_why(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(Refused) as refused:
+        file_content(f"{tmp_path}/{name}", Limits())
+    assert refused.value.code == FailureCode.READ_FAILED
+    assert refused.value.reason
