@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -12,6 +13,7 @@ import click
 import pytest
 
 from cxrsweep.engine import Bundle
+from cxrsweep.engine.bundle import file_sha256
 from cxrsweep.engine.cli import cxrsweep
 from cxrsweep.engine.failures import FailureCode
 from cxrsweep.engine.recipe import Agreement, Classifier, Crop, Recipe, Segmenter, recipe_from_toml
@@ -102,3 +104,36 @@ def test_changelog_starts_with_this_version() -> None:
     settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
     text = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
     assert re.search(r"^## (\S+),", text, re.MULTILINE).group(1) == settings["project"]["version"]  # type: ignore[union-attr]
+
+
+def test_model_card_has_the_figures_of_the_training() -> None:
+    folder = REPOSITORY / "export" / "demo"
+    card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+
+    def leaves(value: object) -> list[str]:
+        if isinstance(value, dict):
+            return [leaf for part in value.values() for leaf in leaves(part)]
+        return [str(value)]
+
+    for figure in leaves(json.loads((folder / "figures.json").read_text())):
+        assert figure in card, figure
+
+
+def test_shipped_networks_fit_their_size_and_their_weights(demo_bundle: Bundle) -> None:
+    folder = REPOSITORY / "export" / "demo"
+    shipped = [*(folder / "weights").iterdir(), *(folder / "bundle").iterdir()]
+    assert sum(path.stat().st_size for path in shipped) <= 15_000_000
+    sources = demo_bundle.manifest.source_weights
+    for part in ("segmenter", "classifier"):
+        assert file_sha256(folder / "weights" / f"{part}.safetensors") == sources[part]
+
+
+def test_no_document_or_file_names_a_machine() -> None:
+    tracked = [
+        path
+        for layer in ("engine", "export", "bench", "tests", "docs")
+        for path in (REPOSITORY / layer).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts and path != Path(__file__)
+    ]
+    for path in [*tracked, *REPOSITORY.glob("*.md")]:
+        assert not re.search(rb"/(?:tmp|root|home|work)/[a-z]+/", path.read_bytes()), path
