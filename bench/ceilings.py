@@ -6,7 +6,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,29 +42,30 @@ class Ceilings:
         return 1 / (1 / self.read_and_gate + 1 / self.decode + 1 / self.network)
 
 
-def measured_ceilings(bundle: Bundle, paths: Sequence[Path], batch: int, threads: int) -> Ceilings:
+def measured_ceilings(
+    bundle: Bundle, entries: Sequence[Entry], batch: int, threads: int
+) -> Ceilings:
     """Measure each stage alone.
 
     Args:
         bundle: its recipe and graph.
-        paths: files that decode.
+        entries: files that decode.
         batch: radiographs decoded together, as in the sweep.
         threads: cores, as in the sweep.
 
     Returns:
         the best of two passes of each stage; the first warms the cache and the buffers.
     """
-    entries = [Entry(n, path.name, str(path), -1) for n, path in enumerate(paths)]
     reader = Reader(Limits(), threads + 1, 3 * batch)
-    read_rate = _rate(len(paths), lambda: deque(reader.read(entries), maxlen=0))
+    read_rate = _rate(len(entries), lambda: deque(reader.read(entries), maxlen=0))
     batches = [b for b in batches_of(reader.read(entries), batch) if isinstance(b, Batch)]
     reader.close()
     decoder = Decoder(bundle.recipe, batch, threads)
-    decode_rate = _rate(len(paths), lambda: [_pixels_of(decoder, b.files) for b in batches])
+    decode_rate = _rate(len(entries), lambda: [_pixels_of(decoder, b.files) for b in batches])
     pixels = [_pixels_of(decoder, b.files) for b in batches]
     decoder.close()
     runner = OpenVinoRunner(bundle.path(FP32_GRAPH), batch, threads)
-    network_rate = _rate(len(paths), lambda: _run_network(runner, pixels))
+    network_rate = _rate(len(entries), lambda: _run_network(runner, pixels))
     runner.close()
     return Ceilings(read_rate, decode_rate, network_rate)
 

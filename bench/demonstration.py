@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from cxrsweep.bench.phantoms import Known, box_iou, write_archive
-from cxrsweep.engine.bundle import MANIFEST, open_bundle
+from cxrsweep.engine.bundle import open_bundle
 from cxrsweep.engine.errors import RunError
 from cxrsweep.engine.progress import Watcher
 from cxrsweep.engine.run import SweepSummary
 from cxrsweep.engine.sweeping import sweep
 
 RADIOGRAPHS = 40
+MARKER = "MADE-BY-CXRSWEEP-DEMO"
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,10 @@ def demonstrate(
         RunError: the folder holds something else.
     """
     bundle, archive = folder / "bundle", folder / "radiographs"
-    if bundle.exists() and not (bundle / MANIFEST).exists():
-        raise RunError(f"{bundle} exists and is no bundle; give -o a new folder")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / MARKER).exists():
+        raise RunError(f"{folder} holds something else than a demonstration; give -o a new folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MARKER).write_text("Made by `cxrsweep demo`, which may overwrite this folder.\n")
     say(f"copying the demonstration bundle to {bundle}")
     shutil.rmtree(bundle, ignore_errors=True)
     with as_file(files("cxrsweep.export.demo").joinpath("bundle")) as shipped:

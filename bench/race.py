@@ -13,12 +13,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cxrsweep.bench.ceilings import Ceilings, measured_ceilings
+from cxrsweep.engine.archive import open_archives
+from cxrsweep.engine.archive.selection import Selection
 from cxrsweep.engine.bundle import open_bundle
 from cxrsweep.engine.errors import CxrsweepError
-from cxrsweep.engine.gate import header_of
 from cxrsweep.engine.hardware import cores, hardware_facts, package_versions
 from cxrsweep.engine.header import Limits
-from cxrsweep.engine.reader import file_content
+from cxrsweep.engine.reader import Checked, checked_from_entry
 
 BATCH = 16
 AGREEMENT = 1e-4
@@ -90,14 +91,16 @@ def race(
         say: receives one line per step.
 
     Raises:
-        RaceError: a contestant failed, with what it printed.
+        RaceError: a file does not decode, or a contestant failed, with what it printed.
     """
     bundle, threads = open_bundle(bundle_folder), cores()
-    paths = sorted(path for path in archive.rglob("*") if path.is_file())
-    contents = [file_content(str(path), Limits()) for path in paths]
-    headers = [header_of(content, Limits()) for content in contents]
-    say(f"measuring each stage alone on {len(paths)} files, {threads} cores")
-    ceilings = measured_ceilings(bundle, paths, BATCH, threads)
+    entries = list(open_archives([archive], Selection()))
+    files = [checked_from_entry(entry, Limits()) for entry in entries]
+    headers = [file.header for file in files if isinstance(file, Checked)]
+    if len(headers) < len(files) or not files:
+        raise RaceError(f"every file of {archive} must decode, and there must be one")
+    say(f"measuring each stage alone on {len(entries)} files, {threads} cores")
+    ceilings = measured_ceilings(bundle, entries, BATCH, threads)
     with tempfile.TemporaryDirectory() as scratch:
         settings = _best_loop_settings(recipe, archive, Path(scratch), threads, say)
         sweep_rates, loop_rates = [], []
@@ -109,9 +112,9 @@ def race(
             say(f"round {number + 1}: sweep {sweep_rates[-1]:.1f}/s, loop {rate:.1f}/s")
         difference = _largest_difference(run / "results.csv", bundle.labels, loop_scores)
     return Race(
-        len(paths),
-        sum(header.width * header.height for header in headers) / len(paths) / 1e6,
-        sum(map(len, contents)) / len(paths) / 1e3,
+        len(files),
+        statistics.mean(header.width * header.height for header in headers) / 1e6,
+        statistics.mean(file.cost.size for file in files) / 1e3,
         sweep_rates,
         loop_rates,
         f"{settings[0]} workers, batch {settings[1]}",
@@ -148,6 +151,7 @@ def _loop_rate(
 ) -> tuple[float, dict[str, list[float]]]:
     output = scratch / "loop.json"
     words = [str(recipe), str(archive), str(output), str(settings[1]), str(settings[0])]
+    words.append(str(cores()))
     _finished([sys.executable, "-m", "cxrsweep.bench.rivals.pytorch_loop", *words])
     result = json.loads(output.read_bytes())
     return result["radiographs"] / result["seconds"], result["scores"]
@@ -167,5 +171,5 @@ def _largest_difference(
     return max(
         abs(float(row[label]) - score)
         for row in rows
-        for label, score in zip(labels, loop_scores[Path(row["radiograph"]).name], strict=True)
+        for label, score in zip(labels, loop_scores[row["radiograph"]], strict=True)
     )

@@ -10,6 +10,8 @@ from cxrsweep.engine.errors import CxrsweepError
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 100}
 
+EXPORT_PACKAGES = {"torch", "onnx", "onnxruntime", "onnxscript", "monai", "safetensors"}
+
 
 class LazyGroup(click.Group):
     """A group that knows its commands by name, one-line help and where they live.
@@ -40,9 +42,10 @@ class LazyGroup(click.Group):
         except ModuleNotFoundError as error:
             if error.name and error.name.startswith("cxrsweep"):
                 raise
+            extra = "[export]" if error.name in EXPORT_PACKAGES else ""
             raise click.ClickException(
                 f"`{cmd_name}` needs the package {error.name!r}, which is not installed;"
-                " install cxrsweep with its [export] extra: pip install 'cxrsweep[export]'"
+                f" mend it with: pip install 'cxrsweep{extra}'"
             ) from error
         return command
 

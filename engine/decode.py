@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from nvidia.dali import fn, pipeline_def, types
 from nvidia.dali.pipeline import Pipeline
 
+from cxrsweep.engine.errors import DecodeError
 from cxrsweep.engine.failures import FailureCode, Refused
+from cxrsweep.engine.geometry import content_of
 from cxrsweep.engine.header import UPRIGHT, Header
 from cxrsweep.engine.recipe import Recipe
 
@@ -66,12 +68,16 @@ def grey_pixels(content: bytes, header: Header) -> Uint8:
     if grey is None:
         raise Refused(FailureCode.CORRUPT, f"{header.kind} does not decode")
     if grey.shape != (header.height, header.width):
-        raise Refused(
-            FailureCode.CORRUPT,
-            f"{header.kind} decodes to {grey.shape[1]} x {grey.shape[0]} pixels,"
-            f" its header declares {header.width} x {header.height}",
-        )
+        raise _other_size(header, grey.shape)
     return np.ascontiguousarray(upright(np.asarray(grey, np.uint8), header.orientation))[..., None]
+
+
+def _other_size(header: Header, shape: tuple[int, ...]) -> Refused:
+    return Refused(
+        FailureCode.CORRUPT,
+        f"{header.kind} decodes to {shape[1]} x {shape[0]} pixels,"
+        f" its header declares {header.width} x {header.height}",
+    )
 
 
 def upright(grey: Uint8, orientation: int) -> Uint8:
@@ -108,6 +114,8 @@ class Decoder:
     def decode(self, contents: Sequence[bytes], headers: Sequence[Header]) -> Decoded:
         """Decode one batch whose radiographs are either all fast or all not.
 
+        A radiograph that `check_fit` refuses must not get here.
+
         Args:
             contents: whole files.
             headers: from the gate, in the same order.
@@ -119,10 +127,12 @@ class Decoder:
             decoded = self._decoded_fast(contents, headers)
         else:
             decoded = self._decoded_carefully(contents, headers)
-        for place, radiograph in enumerate(decoded.pixels):
-            if place not in decoded.refused and radiograph.min() == radiograph.max():
+        for place, header in enumerate(headers):
+            rows, columns = content_of(self._recipe, *header.shown_size)
+            shown = decoded.pixels[place, 0, rows, columns]
+            if place not in decoded.refused and shown.min() == shown.max():
                 decoded.refused[place] = Refused(
-                    FailureCode.CONSTANT, f"every pixel decodes to {radiograph.flat[0]}"
+                    FailureCode.CONSTANT, f"every pixel decodes to {shown.flat[0]}"
                 )
         return decoded
 
@@ -137,11 +147,7 @@ class Decoder:
         except RuntimeError:
             return self._decoded_one_by_one(contents, headers)
         refused = {
-            place: Refused(
-                FailureCode.CORRUPT,
-                f"{header.kind} decodes to {shape[1]} x {shape[0]} pixels,"
-                f" its header declares {header.width} x {header.height}",
-            )
+            place: _other_size(header, shape)
             for place, (header, shape) in enumerate(zip(headers, shapes, strict=True))
             if (header.height, header.width) != shape
         }
@@ -164,14 +170,20 @@ class Decoder:
         refused: dict[int, Refused] = {}
         for place, (content, header) in enumerate(zip(contents, headers, strict=True)):
             try:
-                try:
-                    one, _ = self._run_encoded([content])
-                except RuntimeError:
-                    one = self._run_raw([grey_pixels(content, header)])
-                pixels[place] = one[0]
+                pixels[place] = self._decoded_alone(content, header)
             except Refused as reason:
                 refused[place] = reason
         return Decoded(pixels, refused)
+
+    def _decoded_alone(self, content: bytes, header: Header) -> Uint8:
+        try:
+            (one,), (shape,) = self._run_encoded([content])
+        except RuntimeError:
+            (one,) = self._run_raw([grey_pixels(content, header)])
+            return np.asarray(one, np.uint8)
+        if shape != (header.height, header.width):
+            raise _other_size(header, shape)
+        return np.asarray(one, np.uint8)
 
     def _decoded_carefully(self, contents: Sequence[bytes], headers: Sequence[Header]) -> Decoded:
         greys = list(self._pool.map(_grey_or_refused, contents, headers))
@@ -184,8 +196,12 @@ class Decoder:
         return Decoded(pixels, refused)
 
     def _run_raw(self, greys: Sequence[Any]) -> Uint8:
-        self._raw.feed_input("greys", list(greys), layout="HWC")
-        (pixels,) = self._raw.run()
+        try:
+            self._raw.feed_input("greys", list(greys), layout="HWC")
+            (pixels,) = self._raw.run()
+        except RuntimeError as error:
+            self._raw = self._pipeline(is_encoded=False)
+            raise DecodeError(f"DALI cannot equalise or fit decoded pixels: {error}") from error
         return _channels_first(pixels)
 
     def _pipeline(self, *, is_encoded: bool) -> Pipeline:

@@ -20,7 +20,7 @@ class ArchiveError(CxrsweepError):
 
 
 class DecodeError(CxrsweepError):
-    """The decoder itself cannot be started; one bad radiograph is a `Refused` instead."""
+    """The decoder itself fails; one bad radiograph is a `Refused` instead."""
 
 
 class RunError(CxrsweepError):

@@ -24,7 +24,7 @@ REMEDIES: dict[FailureCode, str] = {
     FailureCode.NOT_AN_IMAGE: "the content is no known image format: leave it out with --exclude",
     FailureCode.TRUNCATED: "the file ends too early: fetch it again",
     FailureCode.CORRUPT: "the file is damaged inside: fetch it again",
-    FailureCode.TOO_LARGE: "over the size limits: raise --max-megapixels if it is real",
+    FailureCode.TOO_LARGE: "over a limit: see log.jsonl, raise --max-megapixels or --max-mebibytes",
     FailureCode.UNSUPPORTED: "a valid image of a kind that is not read: convert it to 8-bit grey",
     FailureCode.CONSTANT: "every pixel has the same value: the exposure or the export failed",
 }

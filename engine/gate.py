@@ -7,9 +7,8 @@ make DALI's parsers overrun their buffers; other formats only get their header r
 from __future__ import annotations
 
 import io
-import warnings
 
-from PIL import Image
+from PIL import BmpImagePlugin, ImageFile, TiffImagePlugin, WebPImagePlugin
 
 from cxrsweep.engine import jpeg_walk, png_walk
 from cxrsweep.engine.failures import FailureCode, Refused
@@ -23,25 +22,29 @@ from cxrsweep.engine.header import (
     legal_orientation,
 )
 
-Magic = tuple[bytes, int, str]
-
-_KIND_BY_PILLOW: dict[str, Kind] = {"BMP": "bmp", "TIFF": "tiff", "WEBP": "webp"}
+# The classes themselves: Image.open adds a limit of pixels that cannot be set for one call.
+_PILLOW: dict[Kind, type[ImageFile.ImageFile]] = {
+    "bmp": BmpImagePlugin.BmpImageFile,
+    "tiff": TiffImagePlugin.TiffImageFile,
+    "webp": WebPImagePlugin.WebPImageFile,
+}
 _BITS_BY_MODE = {"1": 1, "L": 8, "LA": 8, "P": 8, "PA": 8, "RGB": 8, "RGBA": 8, "RGBX": 8}
 _BITS_BY_MODE |= {"CMYK": 8, "YCbCr": 8, "I;16": 16, "I;16B": 16, "I;16L": 16, "I": 32, "F": 32}
-_READ: tuple[Magic, ...] = (
-    (b"BM", 0, "BMP"),
-    (b"II*\0", 0, "TIFF"),
-    (b"MM\0*", 0, "TIFF"),
-    (b"WEBP", 8, "WEBP"),
-)
-_NOT_READ: tuple[Magic, ...] = (
+_BITS_PER_SAMPLE = 258
+_BMP_HEADERS = frozenset({12, 40, 52, 56, 64, 108, 124})
+_TIFF = (b"II*\0", b"MM\0*")
+_NOT_READ: tuple[tuple[bytes, int, str], ...] = (
     (b"DICM", 128, "DICOM"),
     (b"GIF8", 0, "GIF"),
     (b"\0\0\0\x0cjP  ", 0, "JPEG 2000"),
     (b"\xff\x4f\xff\x51", 0, "JPEG 2000"),
+    (b"\xff\x0a", 0, "JPEG XL"),
+    (b"\0\0\0\x0cJXL ", 0, "JPEG XL"),
     (b"ftypavif", 4, "AVIF"),
+    (b"ftyphei", 4, "HEIF"),
     (b"II+\0", 0, "BigTIFF"),
     (b"MM\0+", 0, "BigTIFF"),
+    *((b"P%d\n" % number, 0, "PNM") for number in range(1, 8)),
 )
 
 
@@ -65,7 +68,7 @@ def header_of(content: bytes, limits: Limits) -> Header:
     elif content.startswith(png_walk.SIGNATURE):
         header = png_walk.png_header(content, limits)
     else:
-        header = _header_by_pillow(content, _format_of(content))
+        header = _header_by_pillow(content, _kind_of(content))
         check_size(header.width, header.height, limits)
     if header.bits > 8:
         raise Refused(
@@ -74,37 +77,46 @@ def header_of(content: bytes, limits: Limits) -> Header:
     return header
 
 
-def _format_of(content: bytes) -> str:
-    """Pillow's name of the format, by its first bytes."""
-    for magic, offset, name in _READ:
-        if content.startswith(magic, offset):
-            return name
+def _kind_of(content: bytes) -> Kind:
+    """Kind of a file that is neither JPEG nor PNG, by its first bytes."""
+    if content.startswith(_TIFF):
+        return "tiff"
+    if content.startswith(b"RIFF") and content.startswith(b"WEBP", 8):
+        return "webp"
+    # "BM" alone may begin a text; the size of the second header tells.
+    if content.startswith(b"BM") and int.from_bytes(content[14:18], "little") in _BMP_HEADERS:
+        return "bmp"
     for magic, offset, name in _NOT_READ:
         if content.startswith(magic, offset):
             raise Refused(FailureCode.UNSUPPORTED, f"{name} is not read yet")
     raise Refused(FailureCode.NOT_AN_IMAGE, "the content starts like no known image format")
 
 
-def _header_by_pillow(content: bytes, name: str) -> Header:
+def _header_by_pillow(content: bytes, kind: Kind) -> Header:
     """Header of BMP, TIFF and WebP; Pillow parses it without decoding."""
     declared = int.from_bytes(content[4:8], "little") + 8
-    if name == "WEBP" and declared > len(content):
-        raise Refused(FailureCode.TRUNCATED, f"WebP declares {declared} bytes, has {len(content)}")
+    if kind == "webp" and declared > len(content):
+        raise Refused(FailureCode.TRUNCATED, f"webp declares {declared} bytes, has {len(content)}")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # its warning about pixel counts repeats our own limit
-            with Image.open(io.BytesIO(content), formats=[name]) as image:
-                bits = _BITS_BY_MODE.get(image.mode)
-                # Of TIFF, Pillow gives the turned size and OpenCV the turned pixels, asked or not.
-                turned = image.getexif().get(ORIENTATION_TAG, UPRIGHT)
-                orientation = UPRIGHT if name == "TIFF" else legal_orientation(turned)
-                width, height = image.size
-    except Image.DecompressionBombError as error:
-        raise Refused(FailureCode.TOO_LARGE, f"{name} header: too many pixels") from error
+        with _PILLOW[kind](io.BytesIO(content)) as image:
+            bits = _bits_of(image)
+            # Of TIFF, Pillow gives the turned size and OpenCV the turned pixels, asked or not.
+            turned = image.getexif().get(ORIENTATION_TAG, UPRIGHT)
+            orientation = UPRIGHT if kind == "tiff" else legal_orientation(turned)
+            width, height = image.size
     except Exception as error:  # Pillow's parsers raise anything on odd bytes
         raise Refused(
-            FailureCode.CORRUPT, f"{name} header is damaged ({type(error).__name__})"
+            FailureCode.CORRUPT, f"{kind} header is damaged ({type(error).__name__})"
         ) from error
     if bits is None:
-        raise Refused(FailureCode.UNSUPPORTED, f"{name} with samples of an unusual kind")
-    return Header(_KIND_BY_PILLOW[name], width, height, bits, orientation)
+        raise Refused(FailureCode.UNSUPPORTED, f"{kind} with samples of an unusual kind")
+    return Header(kind, width, height, bits, orientation)
+
+
+def _bits_of(image: ImageFile.ImageFile) -> int | None:
+    """Bits per sample; a colour TIFF of 16 bits has Pillow's mode for 8."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        declared = image.tag_v2.get(_BITS_PER_SAMPLE, (1,))
+        if max(declared) > 8:
+            return int(max(declared))
+    return _BITS_BY_MODE.get(image.mode)

@@ -15,7 +15,7 @@ MAX_PROGRESSIVE_SCANS = 100  # a 58 KB file with 1,000 scans keeps a decoder bus
 # business, and DALI's parser reads a length after them.
 _EOI, _SOS, _APP1, _DNL = 0xD9, 0xDA, 0xE1, 0xDC
 _LENGTHLESS = frozenset({0x00, 0x01, *range(0xD0, 0xD9), _EOI})
-_FRAMES = frozenset(set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC})
+_FRAMES = frozenset(set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7})  # F7: JPEG-LS
 _BASELINE, _EXTENDED, _PROGRESSIVE = 0xC0, 0xC1, 0xC2
 
 
@@ -32,22 +32,23 @@ def jpeg_header(content: bytes, limits: Limits) -> Header:
     Raises:
         Refused: TRUNCATED, CORRUPT, TOO_LARGE, or UNSUPPORTED (lossless, arithmetic, 12 bits).
     """
-    frame: tuple[int, int, int, int] | None = None
-    orientation, end = UPRIGHT, 0
+    frame: tuple[int, int, int, int, int] | None = None
+    orientation, end, seen_exif = UPRIGHT, 0, False
     for marker, start, end in _segments(content):
         if marker in _FRAMES:
             if frame:
                 raise Refused(FailureCode.CORRUPT, "JPEG with two frame headers")
             frame = (marker, *_frame(content, start, end))
             check_size(frame[2], frame[3], limits)
-        elif marker == _APP1 and content[start : start + 6] == b"Exif\0\0":
+        elif marker == _APP1 and not seen_exif and content.startswith(b"Exif\0\0", start):
+            seen_exif = True  # of two, readers take the first
             orientation = exif_orientation(content[start + 6 : end])
     if not frame:
         raise Refused(FailureCode.CORRUPT, "JPEG scan before any frame header")
-    process, bits, width, height = frame
-    _check_scans(content, end, process)
+    process, bits, width, height, components = frame
+    _check_scans(content, end, MAX_PROGRESSIVE_SCANS if process == _PROGRESSIVE else components)
     if process not in (_BASELINE, _EXTENDED, _PROGRESSIVE):
-        raise Refused(FailureCode.UNSUPPORTED, f"JPEG process SOF{process - 0xC0}")
+        raise Refused(FailureCode.UNSUPPORTED, f"JPEG process SOF{process - 0xC0} is not read yet")
     return Header("jpeg", width, height, bits, orientation)
 
 
@@ -75,8 +76,8 @@ def _segments(content: bytes) -> Iterator[tuple[int, int, int]]:
         position = end
 
 
-def _frame(content: bytes, start: int, end: int) -> tuple[int, int, int]:
-    """Bits, width and height of a frame header, T.81 B.2.2."""
+def _frame(content: bytes, start: int, end: int) -> tuple[int, int, int, int]:
+    """Bits, width, height and components of a frame header, T.81 B.2.2."""
     if end - start < 6:
         raise Refused(FailureCode.CORRUPT, f"JPEG frame header of {end - start} bytes")
     bits, height, width, components = struct.unpack_from(">BHHB", content, start)
@@ -86,12 +87,14 @@ def _frame(content: bytes, start: int, end: int) -> tuple[int, int, int]:
         )
     if height == 0:
         raise Refused(FailureCode.UNSUPPORTED, "JPEG that declares its height after the pixels")
-    return bits, width, height
+    return bits, width, height, components
 
 
-def _check_scans(content: bytes, first: int, process: int) -> None:
+def _check_scans(content: bytes, first: int, most: int) -> None:
     # Entropy-coded data never holds FFD9 (FF is stuffed), so a search for it is a walk to the end.
     if content.rfind(b"\xff\xd9", first) < 0:
         raise Refused(FailureCode.TRUNCATED, f"JPEG of {len(content)} bytes has no end marker")
-    if process == _PROGRESSIVE and content.count(b"\xff\xda", first) >= MAX_PROGRESSIVE_SCANS:
-        raise Refused(FailureCode.TOO_LARGE, f"JPEG with over {MAX_PROGRESSIVE_SCANS} scans")
+    # Each scan makes the decoder walk the whole picture again, however few bytes it has.
+    scans = 1 + content.count(b"\xff\xda", first)
+    if scans > most:
+        raise Refused(FailureCode.TOO_LARGE, f"JPEG with {scans} scans, over {most}")

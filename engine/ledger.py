@@ -17,9 +17,10 @@ from cxrsweep.engine.table import Row, printable
 
 @dataclass
 class _OpenShard:
-    """Rows of an unfinished shard by ordinal, and what it cost so far."""
+    """Rows and reasons of an unfinished shard by ordinal, and what it cost so far."""
 
     rows: dict[int, Row] = field(default_factory=dict)
+    reasons: dict[int, Refused] = field(default_factory=dict)
     meter: ShardMeter = field(default_factory=ShardMeter)
 
 
@@ -67,12 +68,7 @@ class Ledger:
         opened.meter.radiographs += 1
         if reason:
             opened.meter.failures[reason.code] += 1
-            self._run.folder.log(
-                "radiograph_failed",
-                radiograph=printable(entry.radiograph),
-                error=reason.code,
-                reason=printable(reason.reason),
-            )
+            opened.reasons[entry.ordinal] = reason
         self._watcher.advanced(1, int(not row.is_ok))
         if len(opened.rows) == shard.count:
             self._finish(shard, opened)
@@ -82,6 +78,13 @@ class Ledger:
         opened.meter.wall_s, self._last = now - self._last, now
         rows = [opened.rows[ordinal] for ordinal in sorted(opened.rows)]
         self._run.folder.write_part(shard, self._run.bundle.recipe, rows, opened.meter)
+        for ordinal, reason in sorted(opened.reasons.items()):
+            self._run.folder.log(
+                "radiograph_failed",
+                radiograph=printable(opened.rows[ordinal].radiograph),
+                error=reason.code,
+                reason=printable(reason.reason),
+            )
         del self._open[shard]
 
     def _meter(self, shard: Shard) -> ShardMeter:

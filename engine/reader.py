@@ -52,19 +52,25 @@ def file_content(location: str, limits: Limits) -> bytes:
     Raises:
         Refused: READ_FAILED with the system's reason, TOO_LARGE above the byte limit.
     """
+    most = int(limits.mebibytes * 2**20)
     try:
         # Non-blocking, because opening a named pipe would otherwise wait for a writer for ever.
         descriptor = os.open(location, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb", buffering=0) as stream:
+        with os.fdopen(descriptor, "rb") as stream:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise Refused(FailureCode.READ_FAILED, "not a regular file")
-            if status.st_size > limits.mebibytes * 2**20:
+            if status.st_size > most:
                 raise Refused(
                     FailureCode.TOO_LARGE,
                     f"{status.st_size} bytes, over {limits.mebibytes:g} MiB",
                 )
-            return stream.readall() or b""
+            content = stream.read(most + 1) or b""
+            if len(content) > most:  # it grew, or the system could not tell its size
+                raise Refused(FailureCode.TOO_LARGE, f"over {limits.mebibytes:g} MiB")
+            return content
+    except MemoryError as error:
+        raise Refused(FailureCode.TOO_LARGE, "no memory for the file") from error
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise Refused(FailureCode.READ_FAILED, reason) from error

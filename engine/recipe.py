@@ -19,6 +19,25 @@ Fit = Literal["stretch", "letterbox", "centre-crop"]
 Equalise = Literal["none", "histogram", "clahe"]
 
 
+OTHER_COLUMNS = frozenset(
+    [
+        "radiograph",
+        "status",
+        "error",
+        "x0",
+        "y0",
+        "x1",
+        "y1",
+        "lung_fraction",
+        "width",
+        "height",
+        "bits",
+        "kind",
+        "flags",
+    ]
+)
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -44,6 +63,12 @@ class Network(_Strict):
     mean: float | list[float] | None = None
     std: float | list[float] | None = None
     intensity_range: tuple[float, float] | None = None
+
+    @model_validator(mode="after")
+    def _range_is_one(self) -> Network:
+        if self.intensity_range and self.intensity_range[0] == self.intensity_range[1]:
+            raise ValueError("intensity_range: black and white must differ")
+        return self
 
     @model_validator(mode="after")
     def _one_normalisation(self) -> Network:
@@ -110,6 +135,9 @@ class Classifier(Network):
     def _labels_differ(self) -> Classifier:
         if len({label.lower() for label in self.labels}) != len(self.labels):
             raise ValueError("every label must be named once")
+        for label in self.labels:
+            if label in OTHER_COLUMNS or label.endswith(("_flag", "_background")):
+                raise ValueError(f"label {label!r} is the name of another column of results.csv")
         return self
 
 

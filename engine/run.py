@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -10,15 +11,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from cxrsweep.engine.archive import Entry, open_archives
-from cxrsweep.engine.bundle import Bundle
+from cxrsweep.engine.bundle import Bundle, file_sha256
 from cxrsweep.engine.errors import ArchiveError, RunError
 from cxrsweep.engine.hardware import hardware_facts, package_versions
 from cxrsweep.engine.meter import ShardMeter, total_of
 from cxrsweep.engine.options import SweepOptions
-from cxrsweep.engine.run_folder import RunFolder
+from cxrsweep.engine.run_folder import SCHEMA_VERSION, RunFolder
 from cxrsweep.engine.shard import Shard, shards_of
-
-SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -57,6 +56,7 @@ class Run:
         bundle: what scores.
         archives: what is swept.
         options: how.
+        stop: checked while indexing.
 
     Raises:
         RunError: in use, foreign, or made with something else, which is named.
@@ -64,11 +64,19 @@ class Run:
     """
 
     def __init__(
-        self, folder: Path, bundle: Bundle, archives: Sequence[Path], options: SweepOptions
+        self,
+        folder: Path,
+        bundle: Bundle,
+        archives: Sequence[Path],
+        options: SweepOptions,
+        stop: threading.Event,
     ) -> None:
         self.bundle = bundle
         self.options = options
         self.notes: list[str] = []
+        archives = [archive.absolute() for archive in archives]
+        _refuse_run_inside(folder.absolute(), archives)
+        self._stop = stop
         self.folder = RunFolder(folder)
         try:
             self._record = self._continued_record(archives)
@@ -132,18 +140,25 @@ class Run:
     def _continued_record(self, archives: Sequence[Path]) -> dict[str, Any]:
         identity = self._identity(archives)
         record = self.folder.record()
-        if record is None or not self.folder.index.exists():
+        if record is None or "index_sha256" not in record:
+            if self.folder.has_parts():
+                raise RunError(
+                    f"{self.folder.folder} has parts but no record of its index, so it cannot be"
+                    " known what they belong to; give another -o to start afresh"
+                )
             record = {"schema_version": SCHEMA_VERSION, "status": "indexing", **identity}
             record |= {"counts": {"indexed": 0}, "versions": package_versions()}
             record |= {"hardware": hardware_facts(), "starts": []}
             self.folder.write_record(record)
             record["counts"]["indexed"] = self._index(archives)
+            record["index_sha256"] = file_sha256(self.folder.index)
         else:
             self._refuse_other(record, identity)
+            self._refuse_other_index(record)
             self._note_other_versions(record)
-            record["counts"]["indexed"] = sum(1 for _ in self.folder.entries())
         record["status"] = "sweeping"
-        record["starts"].append({"started": _now(), "ended": None})
+        how = {"batch": self.options.batch, "threads": self.options.threads}
+        record["starts"].append({"started": _now(), "ended": None, **how})
         self.folder.write_record(record)
         self.folder.log("started", indexed=record["counts"]["indexed"])
         return record
@@ -156,21 +171,34 @@ class Run:
                 "fingerprint": self.bundle.fingerprint,
                 "recipe": self.bundle.recipe.model_dump(mode="json"),
             },
-            "archives": [str(archive.absolute()) for archive in archives],
+            "archives": [str(archive) for archive in archives],
             "selection": json.loads(json.dumps(asdict(self.options.selection))),
             "limits": asdict(self.options.limits),
             "shard_size": self.options.shard_size,
         }
 
     def _index(self, archives: Sequence[Path]) -> int:
-        indexed = self.folder.write_index(open_archives(archives, self.options.selection))
-        if not indexed:
-            self.folder.index.unlink()
+        return self.folder.write_index(self._listed(archives))
+
+    def _listed(self, archives: Sequence[Path]) -> Iterator[Entry]:
+        entry = None
+        for entry in open_archives(archives, self.options.selection):
+            if self._stop.is_set():
+                raise RunError("stopped while listing the archive; nothing was swept yet")
+            yield entry
+        if entry is None:
             raise ArchiveError(
                 f"nothing to sweep in {', '.join(map(str, archives))}: no file is left"
                 " after --include and --exclude (hidden files need --hidden)"
             )
-        return indexed
+
+    def _refuse_other_index(self, record: dict[str, Any]) -> None:
+        index = self.folder.index
+        if not index.is_file() or file_sha256(index) != record["index_sha256"]:
+            raise RunError(
+                f"{index} is missing or was changed since this run began, so its parts could not be"
+                " joined rightly; put it back, or give another -o to start afresh"
+            )
 
     def _refuse_other(self, record: dict[str, Any], identity: dict[str, Any]) -> None:
         differences = [
@@ -193,6 +221,15 @@ class Run:
                     f"{package} was {before} when this run began and is {now}:"
                     " scores may differ in the last decimals"
                 )
+
+
+def _refuse_run_inside(folder: Path, archives: Sequence[Path]) -> None:
+    for archive in archives:
+        if archive.is_dir() and folder.resolve().is_relative_to(archive.resolve()):
+            raise RunError(
+                f"the run folder {folder} lies inside the archive {archive} and would be swept"
+                " with it; give -o a folder outside"
+            )
 
 
 def _differences(key: str, before: Any, asked: Any) -> Iterator[str]:

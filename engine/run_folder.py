@@ -19,6 +19,7 @@ from cxrsweep.engine.recipe import Recipe
 from cxrsweep.engine.shard import Shard
 from cxrsweep.engine.table import Row, columns_of, csv_text, guarded, printable, unguarded
 
+SCHEMA_VERSION = 1
 INDEX_COLUMNS = ["ordinal", "radiograph", "bytes", "kind", "location"]
 THROUGHPUT_COLUMNS = [
     *("shard", "radiographs", "failed", "pixels", "bytes", "wall_s", "per_s"),
@@ -30,10 +31,14 @@ THROUGHPUT_COLUMNS = [
 def replaced(path: Path) -> Iterator[IO[str]]:
     """Write a text file beside `path` and rename it when it is whole and on the disk."""
     partial = path.with_name(path.name + ".partial")
-    with partial.open("w", newline="", encoding="utf-8", errors="surrogateescape") as stream:
-        yield stream
-        stream.flush()
-        os.fsync(stream.fileno())
+    try:
+        with partial.open("w", newline="", encoding="utf-8", errors="surrogateescape") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
     partial.replace(path)
 
 
@@ -105,21 +110,19 @@ class RunFolder:
         return count
 
     def entries(self) -> Iterator[Entry]:
-        """Stream the frozen index.
-
-        Raises:
-            RunError: index.csv has been changed.
-        """
+        """Stream the frozen index."""
         with self.index.open(newline="", encoding="utf-8", errors="surrogateescape") as stream:
             rows = csv.reader(stream)
-            if next(rows, None) != INDEX_COLUMNS:
-                raise RunError(f"{self.index} is not the index of a run; start a new run folder")
+            assert next(rows) == INDEX_COLUMNS, "the index was verified by its hash"
             for ordinal, (written, radiograph, size, _, location) in enumerate(rows):
-                if written != str(ordinal):
-                    raise RunError(f"{self.index} was changed at row {ordinal}; start a new run")
+                assert written == str(ordinal), "the index was verified by its hash"
                 yield Entry(
                     ordinal, unguarded(radiograph), unguarded(location), int(size) if size else -1
                 )
+
+    def has_parts(self) -> bool:
+        """Whether any shard has rows on the disk."""
+        return any(self.parts.glob("*.csv"))
 
     def is_done(self, shard: Shard) -> bool:
         """Whether the shard's rows are on the disk."""
@@ -138,15 +141,16 @@ class RunFolder:
                 f"shard {shard.number} has {len(rows)} rows for {shard.count} radiographs;"
                 " this is a fault of cxrsweep, please report it with log.jsonl"
             )
-        start = time.perf_counter()
-        part = self.parts / shard.part_name
-        with replaced(part) as stream:
+        part, start = self.parts / shard.part_name, time.perf_counter()
+        whole = part.with_suffix(".whole")
+        with replaced(whole) as stream:
             stream.write(csv_text([columns_of(recipe)]))
             stream.write(csv_text([guarded(printable(row.radiograph)), *row.cells] for row in rows))
-            # Before the part gets its name, so that a finished shard always has its figures.
-            with replaced(part.with_suffix(".json")) as figures:
-                meter.seconds["write"] += time.perf_counter() - start
-                json.dump(meter.as_json(), figures)
+        meter.seconds["write"] += time.perf_counter() - start
+        # Before the part gets its name, so that a finished shard always has its figures.
+        with replaced(part.with_suffix(".json")) as figures:
+            json.dump(meter.as_json(), figures)
+        whole.replace(part)
 
     def meters(self, shards: Iterable[Shard]) -> Iterator[tuple[Shard, ShardMeter]]:
         """What each finished shard cost."""
@@ -181,6 +185,7 @@ class RunFolder:
                 for child in self.folder.iterdir()
                 if child.name not in (".lock", "parts", "log.jsonl", "run.json.partial")
             ]
+            foreign += [child.name for child in (self.folder / "parts").glob("*")]
             if foreign:
                 raise RunError(
                     f"{self.folder} is not empty and not a run folder (it holds {foreign[0]!r});"
@@ -223,4 +228,9 @@ def read_record(folder: Path) -> dict[str, Any]:
         raise RunError(f"{folder} is no run folder: cannot read run.json") from error
     except ValueError as error:
         raise RunError(f"{path} is damaged ({error}); start a new run folder") from error
+    if record.get("schema_version") != SCHEMA_VERSION:
+        raise RunError(
+            f"{path} has schema version {record.get('schema_version')!r}, this cxrsweep reads"
+            f" {SCHEMA_VERSION}; use the version that made the run, or start a new run folder"
+        )
     return record

@@ -15,6 +15,7 @@ from cxrsweep.engine.batches import Batch, batches_of
 from cxrsweep.engine.bundle import FP32_GRAPH, Bundle
 from cxrsweep.engine.decode import Decoder
 from cxrsweep.engine.failures import Refused
+from cxrsweep.engine.geometry import check_fit
 from cxrsweep.engine.header import Header
 from cxrsweep.engine.ledger import Ledger
 from cxrsweep.engine.memory import keep_memory_flat
@@ -61,11 +62,13 @@ def sweep(
         True
     """
     keep_memory_flat()
-    with Run(Path(run), bundle, [Path(archive) for archive in archives], options) as opened:
+    stop = stop or threading.Event()
+    paths = [Path(archive) for archive in archives]
+    with Run(Path(run), bundle, paths, options, stop) as opened:
         shards = opened.pending_shards()
         (watcher or SilentWatcher()).started(opened.done, opened.indexed)
         if shards:
-            with _Sweep(opened, watcher or SilentWatcher(), stop or threading.Event()) as loop:
+            with _Sweep(opened, watcher or SilentWatcher(), stop) as loop:
                 loop.run(shards)
         return opened.finish()
 
@@ -122,7 +125,15 @@ class _Sweep:
             start = time.perf_counter()
             file = next(files)
             self._ledger.read(shard, file, time.perf_counter() - start)
-            yield file
+            yield self._fitting(file)
+
+    def _fitting(self, file: Checked | Rejected) -> Checked | Rejected:
+        try:
+            if isinstance(file, Checked):
+                check_fit(self._recipe, *file.header.shown_size)
+        except Refused as reason:
+            return Rejected(file.entry, file.cost, reason)
+        return file
 
     def _submit(self, shard: Shard, batch: Batch) -> None:
         start = time.perf_counter()

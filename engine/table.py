@@ -56,8 +56,8 @@ def ok_row(recipe: Recipe, radiograph: str, header: Header, scores: Scores, plac
     labels = recipe.classifier.labels
     values = [float(value) for value in scores.scores[place]]
     flags = [
-        str(int(value >= recipe.thresholds[label]))
-        for label, value in zip(labels, values, strict=True)
+        str(int(value >= np.float32(recipe.thresholds[label])))
+        for label, value in zip(labels, scores.scores[place], strict=True)
         if label in recipe.thresholds
     ]
     probe = [] if scores.probe_scores is None else [f"{v:.6f}" for v in scores.probe_scores[place]]

@@ -141,12 +141,18 @@ def _answers_of_onnxruntime(graph: Path, pixels: Uint8) -> Answers:
 
 
 def _answers_of_openvino(graph: Path, pixels: Uint8) -> Answers:
-    runner = OpenVinoRunner(graph, len(pixels), 2)
+    runner = OpenVinoRunner(graph, BATCH, 2)
     try:
-        scores = runner.submit(pixels).result()
+        parts = [
+            runner.submit(pixels[start : start + BATCH]).result()
+            for start in range(0, len(pixels), BATCH)
+        ]
     finally:
         runner.close()
-    return Answers(scores.scores, scores.lung_box)
+    return Answers(
+        np.concatenate([part.scores for part in parts]),
+        np.concatenate([part.lung_box for part in parts]),
+    )
 
 
 def _answers(outputs: dict[str, Float32]) -> Answers:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import os
 import platform
-import shutil
 import tempfile
 from collections.abc import Callable
 from importlib.metadata import version
@@ -90,8 +88,8 @@ def bundle_from_recipe(
         card = agreement_card(recipe, network, folder, probes)
         _write_manifest(folder, recipe, path.parent, card)
         if output.exists():
-            shutil.rmtree(output)
-        os.replace(folder, output)  # noqa: PTH105 (Path.replace is the same call)
+            output.replace(Path(partial) / "older")
+        folder.replace(output)
     return open_bundle(output)
 
 
@@ -142,5 +140,11 @@ def _write_manifest(folder: Path, recipe: Recipe, origin: Path, card: AgreementC
 
 
 def _refuse_foreign(output: Path) -> None:
-    if output.exists() and not (output / MANIFEST).is_file() and any(output.iterdir()):
-        raise ExportError(f"{output} exists and is no bundle; give -o a new or empty folder")
+    known = {MANIFEST, FP32_GRAPH, FP16_GRAPH, "plans"}
+    foreign = (
+        sorted(p.name for p in output.iterdir() if p.name not in known) if output.exists() else []
+    )
+    if foreign:
+        raise ExportError(
+            f"{output} holds {foreign[0]!r}, which is no part of a bundle; give -o a new folder"
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import pickle
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -91,10 +92,29 @@ def _built_network(recipe: Network, part: str, folder: Path) -> nn.Module:
 
 def _network_from_program(path: Path, part: str) -> nn.Module:
     try:
-        module: nn.Module = torch.export.load(path).module()
+        with _tensors_only():
+            module: nn.Module = torch.export.load(path).module()
     except Exception as error:
         raise ExportError(f"{part}.weights: {path} is no torch.export program: {error}") from error
     return module
+
+
+@contextlib.contextmanager
+def _tensors_only() -> Iterator[None]:
+    """Hold torch.export.load (2.13) to tensors: by itself it falls back to unpickling anything."""
+    load, load_object = torch.load, pickle.loads
+
+    def restricted(*arguments: Any, **options: Any) -> Any:
+        return load(*arguments, **{**options, "weights_only": True})
+
+    def _refused(*_: Any, **__: Any) -> Any:
+        raise UnpicklingError("a pickled object inside a .pt2 is refused")
+
+    torch.load, pickle.loads = restricted, _refused
+    try:
+        yield
+    finally:
+        torch.load, pickle.loads = load, load_object
 
 
 def _state_dict_from_file(path: Path, part: str) -> dict[str, Tensor]:

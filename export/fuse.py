@@ -100,12 +100,10 @@ def crop_box_of(lung_box: Tensor, margin: float, *, square: bool) -> Tensor:
     """
     low, high = lung_box[:, :2], lung_box[:, 2:]
     size = (high - low) * (1 + 2 * margin)
-    if square:
-        size = size.amax(1, keepdim=True).expand(-1, 2)
-    size = size.clamp(max=1.0)
     centre = (low + high) / 2
     if not square:
         return torch.cat([(centre - size / 2).clamp(min=0), (centre + size / 2).clamp(max=1)], 1)
+    size = size.amax(1, keepdim=True).expand(-1, 2).clamp(max=1.0)
     start = torch.minimum((centre - size / 2).clamp(min=0), 1 - size)
     return torch.cat([start, start + size], 1)
 

@@ -2,18 +2,18 @@
 
 Worker processes decode with OpenCV and resize like DALI; the network runs in channels-last batches
 in inference mode. Run it as a program:
-    python -m cxrsweep.bench.rivals.pytorch_loop RECIPE FOLDER OUTPUT.json
+    python -m cxrsweep.bench.rivals.pytorch_loop RECIPE FOLDER OUTPUT.json BATCH WORKERS CORES
 """
 
 from __future__ import annotations
 
 import json
 import math
-import os
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,6 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
+from cxrsweep.engine.archive import open_archives
+from cxrsweep.engine.archive.selection import Selection
 from cxrsweep.engine.recipe import Recipe, recipe_from_toml
 from cxrsweep.export.bundling import fused_from_recipe
 
@@ -88,9 +90,7 @@ def _prepare_worker(_: int) -> None:
     torch.set_num_threads(1)
 
 
-def run_loop(
-    recipe_path: Path, paths: Sequence[Path], batch: int, workers: int
-) -> dict[str, object]:
+def run_loop(recipe_path: Path, paths: Sequence[Path], batch: int, workers: int) -> dict[str, Any]:
     """Score the files once.
 
     Args:
@@ -100,7 +100,7 @@ def run_loop(
         workers: decoding processes.
 
     Returns:
-        seconds from the start of the loop to the last score, and scores by file name.
+        seconds from the start of the loop to the last score, and scores in the order of the paths.
     """
     recipe = recipe_from_toml(recipe_path)
     assert recipe.fit == "stretch", "this rival knows no other fit"
@@ -121,17 +121,18 @@ def run_loop(
         for radiographs in loader:
             scores += network(radiographs)[0].tolist()
         seconds = time.perf_counter() - start
-    named = {path.name: row for path, row in zip(paths, scores, strict=True)}
-    return {"seconds": seconds, "radiographs": len(paths), "scores": named}
+    return {"seconds": seconds, "radiographs": len(paths), "scores": scores}
 
 
 def main() -> None:
     """Read the arguments, run once and write JSON."""
-    recipe, folder, output, batch, workers = sys.argv[1:]
-    cores = len(os.sched_getaffinity(0))
-    torch.set_num_threads(cores)
-    paths = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+    recipe, folder, output, batch, workers, cores = sys.argv[1:]
+    torch.set_num_threads(int(cores))
+    entries = list(open_archives([Path(folder)], Selection()))
+    paths = [Path(entry.location) for entry in entries]
     result = run_loop(Path(recipe), paths, int(batch), int(workers))
+    names = [entry.radiograph for entry in entries]
+    result["scores"] = dict(zip(names, result["scores"], strict=True))
     Path(output).write_text(json.dumps(result), encoding="utf-8")
 
 

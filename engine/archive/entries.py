@@ -40,16 +40,16 @@ class Archive(Protocol):
         ...
 
 
-def open_archive(path: Path, selection: Selection) -> Archive:
+def open_archive(path: Path, *, hidden: bool) -> Archive:
     """Choose the kind of archive by what lies at `path`.
 
     Raises:
         ArchiveError: nothing is there, or it is no kind of archive.
     """
     if path.is_dir():
-        return FolderArchive(path, selection)
+        return FolderArchive(path, hidden=hidden)
     if path.suffix.lower() in MANIFEST_SUFFIXES and path.is_file():
-        return ManifestArchive(path, selection)
+        return ManifestArchive(path)
     if not path.exists():
         raise ArchiveError(f"{path} does not exist; give a folder, or a .csv or .txt list of paths")
     raise ArchiveError(
@@ -63,7 +63,7 @@ def open_archives(paths: Sequence[Path], selection: Selection) -> Iterator[Entry
 
     Args:
         paths: folders or manifests; with several, ids start with the archive's name.
-        selection: which members are kept.
+        selection: which ids are kept.
 
     Yields:
         entries with ordinals from 0.
@@ -71,7 +71,7 @@ def open_archives(paths: Sequence[Path], selection: Selection) -> Iterator[Entry
     Raises:
         ArchiveError: an archive cannot be listed, or two would give the same ids.
     """
-    archives = [open_archive(path, selection) for path in paths]
+    archives = [open_archive(path, hidden=selection.hidden) for path in paths]
     names = [archive.name for archive in archives]
     for name in names:
         if names.count(name) > 1:
@@ -83,5 +83,6 @@ def open_archives(paths: Sequence[Path], selection: Selection) -> Iterator[Entry
     for archive in archives:
         prefix = f"{archive.name}/" if len(archives) > 1 else ""
         for radiograph, location, size in archive.members():
-            yield Entry(ordinal, prefix + radiograph, location, size)
-            ordinal += 1
+            if selection.keeps(prefix + radiograph):
+                yield Entry(ordinal, prefix + radiograph, location, size)
+                ordinal += 1

@@ -7,8 +7,9 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from cxrsweep.engine.archive.selection import Selection
 from cxrsweep.engine.errors import ArchiveError
+
+Identity = tuple[int, int]
 
 
 class FolderArchive:
@@ -17,13 +18,17 @@ class FolderArchive:
     Order is by the bytes of the name, folder by folder, so that it is the same on every machine.
     Links are followed; a folder that contains itself through a link is entered once per path down.
 
+    Args:
+        folder: to list.
+        hidden: also take files and folders whose name starts with a dot.
+
     Attributes:
         name: last part of the folder's path.
     """
 
-    def __init__(self, folder: Path, selection: Selection) -> None:
+    def __init__(self, folder: Path, *, hidden: bool) -> None:
         self.folder = folder
-        self.selection = selection
+        self.hidden = hidden
         self.name = folder.resolve().name
 
     def members(self) -> Iterator[tuple[str, str, int]]:
@@ -32,31 +37,42 @@ class FolderArchive:
         Raises:
             ArchiveError: a folder cannot be listed.
         """
-        yield from self._below(self.folder, "", frozenset())
+        # A stack of open folders, not recursion: Python's limit is less deep than a file system's.
+        identity, children = self._listed(os.fspath(self.folder))
+        stack = [("", frozenset({identity}), children)]
+        while stack:
+            prefix, ancestors, children = stack[-1]
+            child = next(children, None)
+            if child is None:
+                stack.pop()
+                continue
+            target = _target_of(child)
+            if target is None or not stat.S_ISDIR(target.st_mode):
+                yield prefix + child.name, child.path, target.st_size if target else -1
+                continue
+            identity, below = self._listed(child.path)
+            if identity not in ancestors:
+                stack.append((f"{prefix}{child.name}/", ancestors | {identity}, below))
 
-    def _below(
-        self, folder: Path | str, prefix: str, ancestors: frozenset[tuple[int, int]]
-    ) -> Iterator[tuple[str, str, int]]:
+    def _listed(self, folder: str) -> tuple[Identity, Iterator[os.DirEntry[str]]]:
         try:
             status = os.stat(folder)  # noqa: PTH116 (one call per folder of millions)
             with os.scandir(folder) as listing:
-                children = sorted(listing, key=lambda child: os.fsencode(child.name))
+                children = [child for child in listing if self._is_wanted(child)]
         except OSError as error:
             raise ArchiveError(
-                f"cannot list {os.fspath(folder)}: {error.strerror}; nothing was swept"
+                f"cannot list {folder}: {error.strerror}; nothing was swept"
             ) from error
-        identity = (status.st_dev, status.st_ino)
-        if identity in ancestors:
-            return
-        for child in children:
-            if child.name.startswith(".") and not self.selection.hidden:
-                continue
-            radiograph = prefix + child.name
-            try:
-                target = child.stat()
-            except OSError:  # a dangling or endless link keeps its row and fails when it is read
-                target = None
-            if target and stat.S_ISDIR(target.st_mode):
-                yield from self._below(child.path, f"{radiograph}/", ancestors | {identity})
-            elif self.selection.keeps(radiograph):
-                yield radiograph, child.path, target.st_size if target else -1
+        children.sort(key=lambda child: os.fsencode(child.name))
+        return (status.st_dev, status.st_ino), iter(children)
+
+    def _is_wanted(self, child: os.DirEntry[str]) -> bool:
+        return self.hidden or not child.name.startswith(".")
+
+
+def _target_of(child: os.DirEntry[str]) -> os.stat_result | None:
+    """Status of what it is or links to; a dangling or endless link has none, but keeps its row."""
+    try:
+        return child.stat()
+    except OSError:
+        return None

@@ -6,10 +6,10 @@ import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from cxrsweep.engine.archive.selection import Selection
 from cxrsweep.engine.errors import ArchiveError
 
 MANIFEST_SUFFIXES = (".csv", ".txt", ".lst")
+MAX_PATH = 4096
 PATH_COLUMNS = ("radiograph", "image", "path", "file", "filename", "location")
 
 
@@ -22,20 +22,25 @@ class ManifestArchive:
         name: the file's name without its ending.
     """
 
-    def __init__(self, path: Path, selection: Selection) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self.selection = selection
         self.name = path.stem
 
     def members(self) -> Iterator[tuple[str, str, int]]:
         """Yield path as written, location and size in bytes (-1 where there is no file).
 
         Raises:
-            ArchiveError: the list cannot be read, has no path column, or names a path twice.
+            ArchiveError: the list cannot be read, has no path column, a row without a path, or
+                names one twice.
         """
         seen: dict[int, int] = {}
         try:
             for line, written in self._paths():
+                if not written or len(written) > MAX_PATH:
+                    raise ArchiveError(
+                        f"{self.path} line {line}: a path of {len(written)} characters; every row"
+                        f" needs one, of at most {MAX_PATH}"
+                    )
                 # Only hashes are kept: a list of millions must not fill the memory with its text.
                 first = seen.setdefault(hash(written), line)
                 if first != line:
@@ -43,9 +48,8 @@ class ManifestArchive:
                         f"{self.path} line {line}: {written!r} was already named in line {first};"
                         " every radiograph must have its own id, so name it once"
                     )
-                if self.selection.keeps(written):
-                    location = self.path.parent / written
-                    yield written, str(location), _size_of(location)
+                location = self.path.parent / written
+                yield written, str(location), _size_of(location)
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise ArchiveError(f"cannot read the list {self.path}: {error}") from error
 
@@ -60,8 +64,7 @@ class ManifestArchive:
             rows = csv.DictReader(stream)
             column = self._path_column(rows.fieldnames or ())
             for row in rows:
-                if row[column]:
-                    yield rows.line_num, row[column]
+                yield rows.line_num, row[column] or ""
 
     def _path_column(self, columns: Sequence[str]) -> str:
         by_lower = {column.strip().lower(): column for column in columns}

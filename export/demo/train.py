@@ -32,7 +32,7 @@ from cxrsweep.export.demo.segmenter_training import dice_of, train_segmenter
 from cxrsweep.export.networks import compact_resnet, lung_unet
 
 SEED = 0
-SEGMENTER = Schedule(epochs=80, batch=12, peak_rate=4e-3, decay=1e-2)
+SEGMENTER = Schedule(epochs=60, batch=12, peak_rate=6e-3, decay=1e-2)
 CLASSIFIER = Schedule(epochs=60, batch=32, peak_rate=2e-3, decay=5e-2)
 
 # Comparisons that a reader can weigh: what is told apart, and on which sources alone.

@@ -18,6 +18,8 @@ def test_demo_sweeps_finds_the_lungs_and_leaves_everything(tmp_path: Path) -> No
     iou = float(done.stdout.split("median IoU ")[1].split()[0])
     assert iou >= 0.7
     assert str(folder / "bundle") in done.stdout
+    again = CliRunner().invoke(cxrsweep, ["demo", "-o", str(folder)])
+    assert again.exit_code == 0, again.output
     assert open_bundle(folder / "bundle").labels
     with (folder / "run" / "results.csv").open(newline="") as stream:
         assert len(list(csv.DictReader(stream))) == 43
@@ -25,8 +27,8 @@ def test_demo_sweeps_finds_the_lungs_and_leaves_everything(tmp_path: Path) -> No
 
 def test_demo_does_not_touch_a_folder_of_something_else(tmp_path: Path) -> None:
     (tmp_path / "bundle").mkdir()
-    (tmp_path / "bundle" / "thesis.tex").write_text("precious")
+    (tmp_path / "bundle" / "bundle.json").write_text("precious")
     done = CliRunner().invoke(cxrsweep, ["demo", "-o", str(tmp_path)])
     assert done.exit_code == 1
-    assert "is no bundle" in done.stderr
-    assert (tmp_path / "bundle" / "thesis.tex").exists()
+    assert "holds something else" in done.stderr
+    assert [path.name for path in tmp_path.rglob("*.*")] == ["bundle.json"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,30 @@ def test_dangling_links_and_pipes_keep_their_rows(tmp_path: Path) -> None:
     (folder / "gone.png").symlink_to(tmp_path / "nowhere")
     os.mkfifo(folder / "pipe.png")
     assert ids(folder) == ["gone.png", "pipe.png", "x.png"]
+
+
+def test_patterns_see_the_whole_id(tmp_path: Path) -> None:
+    one, two = make(tmp_path / "one", "a.png"), make(tmp_path / "two", "a.png")
+    assert ids(one, two, selection=Selection(include=("one/*",))) == ["one/a.png"]
+
+
+def test_very_deep_folders_are_listed(tmp_path: Path) -> None:
+    folder = deep = tmp_path / "a"
+    folder.mkdir()
+    for _ in range(1200):  # deeper than Python's recursion
+        deep = deep / "d"
+        deep.mkdir()
+    (deep / "x.png").write_bytes(b"x")
+    assert ids(folder) == ["d/" * 1200 + "x.png"]
+    subprocess.run(["rm", "-r", folder], check=True)  # pytest's own clean-up recurses
+
+
+@pytest.mark.parametrize("row", ["2,", "2," + "x" * 5000])
+def test_manifest_row_without_a_usable_path_is_named(tmp_path: Path, row: str) -> None:
+    manifest = tmp_path / "list.csv"
+    manifest.write_text(f"label,path\n1,a.png\n{row}\n")
+    with pytest.raises(ArchiveError, match="line 3: a path of"):
+        ids(manifest)
 
 
 def test_hidden_files_and_patterns_select(tmp_path: Path) -> None:

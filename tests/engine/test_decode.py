@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from io import BytesIO
 
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image, ImageOps
 from tests_support import triangle_resized
 
-from cxrsweep.engine.decode import Decoder, grey_pixels, is_fast, upright
+from cxrsweep.engine.decode import Decoded, Decoder, grey_pixels, is_fast, upright
 from cxrsweep.engine.failures import FailureCode, Refused
 from cxrsweep.engine.gate import header_of
 from cxrsweep.engine.header import Header, Limits
@@ -51,7 +52,7 @@ def test_letterbox_keeps_the_aspect_and_pads_black(
     encoded: Callable[..., bytes], recipe_with: RecipeWith, size: tuple[int, int]
 ) -> None:
     pixels = np.full(size, 200, np.uint8)
-    pixels[0, 0] = 0  # not constant
+    pixels[:, ::2] = 180  # not constant
     found = decoded_one(recipe_with(fit="letterbox"), encoded(".png", pixels))
     inside = found > 100
     rows, columns = inside.any(1).sum(), inside.any(0).sum()
@@ -116,22 +117,55 @@ def test_png_modes_decode_to_their_grey_values(recipe_with: RecipeWith, mode: st
     assert np.abs(found.astype(int) - expected).max() <= 2
 
 
+def png_with_cut_pixels(content: bytes) -> bytes:
+    """Half of the compressed pixels, under a checksum that is right: no walk can tell."""
+    start = content.index(b"IDAT") - 4
+    length = int.from_bytes(content[start : start + 4], "big")
+    chunk = b"IDAT" + content[start + 8 : start + 8 + length // 2]
+    crc = zlib.crc32(chunk).to_bytes(4, "big")
+    return content[:start] + (length // 2).to_bytes(4, "big") + chunk + crc + content[-12:]
+
+
+def decoded_batch(recipe: Recipe, contents: list[bytes]) -> tuple[Decoded, Decoder]:
+    decoder = Decoder(recipe, batch=4, threads=2)
+    return decoder.decode(contents, [header_of(c, LIMITS) for c in contents]), decoder
+
+
 def test_one_bad_file_costs_only_itself(
     encoded: Callable[..., bytes], recipe_with: RecipeWith
 ) -> None:
     good = [encoded(".jpg"), encoded(".png")]
-    damaged = bytearray(encoded(".jpg"))
-    middle = len(damaged) // 2
-    damaged[middle:-2] = b"\0" * (len(damaged) - 2 - middle)  # half of the pixels are gone
-    contents = [good[0], bytes(damaged), good[1], good[0]]
-    headers = [header_of(content, LIMITS) for content in contents]
-    decoder = Decoder(recipe_with(), batch=4, threads=2)
-    decoded = decoder.decode(contents, headers)
-    again = decoder.decode(good, [headers[0], headers[2]])
+    contents = [good[0], png_with_cut_pixels(good[1]), good[1], good[0]]
+    decoded, decoder = decoded_batch(recipe_with(), contents)
+    again = decoder.decode(good, [header_of(content, LIMITS) for content in good])
     decoder.close()
-    assert set(decoded.refused) <= {1}
+    assert {place: reason.code for place, reason in decoded.refused.items()} == {
+        1: FailureCode.CORRUPT
+    }
     for place, alone in ((0, 0), (2, 1), (3, 0)):
         np.testing.assert_array_equal(decoded.pixels[place], again.pixels[alone])
+
+
+def test_pixels_of_a_file_do_not_depend_on_a_bad_neighbour_declaring_another_size(
+    encoded: Callable[..., bytes], recipe_with: RecipeWith
+) -> None:
+    content = encoded(".png")
+    bad = png_with_cut_pixels(content)
+    wrong, right = Header("png", 10, 10, 8), header_of(content, LIMITS)
+    decoder = Decoder(recipe_with(), batch=3, threads=1)
+    decoded = decoder.decode([bad, content, content], [right, wrong, right])
+    decoder.close()
+    assert set(decoded.refused) == {0, 1}
+
+
+def test_dali_fails_on_the_cut_png_of_these_tests(
+    encoded: Callable[..., bytes], recipe_with: RecipeWith
+) -> None:
+    # Otherwise the tests above would not reach the way out of a failed batch.
+    decoder = Decoder(recipe_with(), batch=1, threads=1)
+    with pytest.raises(RuntimeError):
+        decoder._run_encoded([png_with_cut_pixels(encoded(".png"))])
+    decoder.close()
 
 
 def test_wrong_declared_size_is_corrupt(encoded: Callable[..., bytes]) -> None:
@@ -153,11 +187,18 @@ def test_fast_lane_refuses_another_size_than_the_header(
 
 @pytest.mark.parametrize("ending", [".png", ".bmp"])
 @pytest.mark.parametrize("equalise", ["none", "histogram"])
+@pytest.mark.parametrize("fit", ["stretch", "letterbox", "centre-crop"])
+@pytest.mark.parametrize("size", [(40, 50), (7, 90), (200, 64)])
 def test_constant_radiographs_are_refused(
-    encoded: Callable[..., bytes], recipe_with: RecipeWith, ending: str, equalise: str
+    encoded: Callable[..., bytes],
+    recipe_with: RecipeWith,
+    ending: str,
+    equalise: str,
+    fit: str,
+    size: tuple[int, int],
 ) -> None:
-    content = encoded(ending, np.full((40, 50), 128, np.uint8))
-    decoder = Decoder(recipe_with(equalise=equalise), batch=1, threads=1)
+    content = encoded(ending, np.full(size, 128, np.uint8))
+    decoder = Decoder(recipe_with(equalise=equalise, fit=fit), batch=1, threads=1)
     decoded = decoder.decode([content], [header_of(content, LIMITS)])
     decoder.close()
     assert decoded.refused[0].code == FailureCode.CONSTANT

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import struct
-import time
 import zlib
 from collections.abc import Callable
 from io import BytesIO
@@ -209,10 +208,47 @@ def test_every_code_says_what_to_do() -> None:
     assert set(REMEDIES) == set(FailureCode)
 
 
-def test_walk_of_a_jpeg_does_not_read_its_pixels_one_by_one(encoded: Callable[..., bytes]) -> None:
-    # No time limit: only that ten times the pixels do not cost ten times the walk's Python steps.
-    big = np.random.default_rng(0).integers(0, 256, (2000, 2000), np.uint8)
-    content = encoded(".jpg", big)
-    start = time.perf_counter()
-    header_of(content, LIMITS)
-    assert time.perf_counter() - start < 1.0, "2 MB walked byte by byte"
+def test_colour_tiff_of_16_bits_is_unsupported(encoded: Callable[..., bytes]) -> None:
+    wide = np.random.default_rng(0).integers(0, 4096, (20, 30, 3)).astype(np.uint16)
+    assert code_of(encoded(".tiff", wide)) == FailureCode.UNSUPPORTED
+
+
+def test_baseline_jpeg_with_more_scans_than_components_is_too_large(
+    encoded: Callable[..., bytes],
+) -> None:
+    content = encoded(".jpg")
+    start = content.index(b"\xff\xda")
+    scan = content[start : start + 10]
+    assert code_of(content[:-2] + scan + b"\xff\xd9") == FailureCode.TOO_LARGE
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"BMW is a car, not a bitmap, whatever its name.", FailureCode.NOT_AN_IMAGE),
+        (b"A text.\nWEBP is a format of pictures.", FailureCode.NOT_AN_IMAGE),
+        (b"P5\n2 2\n255\n\0\0\0\0", FailureCode.UNSUPPORTED),
+        (b"\xff\x0a" + b"\0" * 30, FailureCode.UNSUPPORTED),
+        (b"\0\0\0\x18ftypheic" + b"\0" * 30, FailureCode.UNSUPPORTED),
+    ],
+)
+def test_first_bytes_alone_do_not_make_a_format(content: bytes, code: FailureCode) -> None:
+    assert code_of(content) == code
+
+
+def test_jpeg_ls_is_unsupported_not_corrupt() -> None:
+    frame = b"\xff\xf7\0\x0b\x08\0\x10\0\x10\x01\x01\x11\0"
+    content = b"\xff\xd8" + frame + b"\xff\xda\0\x08\x01\x01\0\0\0\0" + b"\1\2\xff\xd9"
+    assert code_of(content) == FailureCode.UNSUPPORTED
+
+
+def test_first_of_two_exif_segments_counts(encoded: Callable[..., bytes]) -> None:
+    content = with_jpeg_segment(encoded(".jpg"), exif_segment(1) + exif_segment(6))
+    assert header_of(content, LIMITS).orientation == 1
+
+
+def test_limit_of_megapixels_can_be_raised_above_pillows(encoded: Callable[..., bytes]) -> None:
+    content = bytearray(encoded(".bmp"))
+    content[18:26] = struct.pack("<II", 20_000, 20_000)
+    assert code_of(bytes(content)) == FailureCode.TOO_LARGE
+    assert header_of(bytes(content), Limits(megapixels=500)).width == 20_000

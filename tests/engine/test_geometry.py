@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from cxrsweep.engine.geometry import source_box
+from cxrsweep.engine.failures import FailureCode, Refused
+from cxrsweep.engine.geometry import check_fit, content_of, source_box
 from cxrsweep.engine.recipe import Recipe
 
 RecipeWith = Callable[..., Recipe]
@@ -32,6 +33,27 @@ def test_centre_crop_starts_in_the_middle(recipe_with: RecipeWith) -> None:
     recipe = recipe_with(fit="centre-crop", shortest_side=128)
     # 512 x 256: shortest side to 128 is scale 0.5; the 64 px crop shows 128 source pixels.
     assert source_box(recipe, (0.0, 0.0, 1.0, 1.0), 512, 256) == (192, 64, 320, 192)
+
+
+def test_content_leaves_the_padding_out(recipe_with: RecipeWith) -> None:
+    assert content_of(recipe_with(), 400, 200) == (slice(0, 64), slice(0, 64))
+    rows, columns = content_of(recipe_with(fit="letterbox"), 400, 200)
+    assert columns == slice(0, 64)
+    assert (rows.start, rows.stop) == (18, 46)  # 16 to 48, less two pixels
+    rows, _ = content_of(recipe_with(fit="letterbox"), 5000, 3)
+    assert rows.stop == rows.start + 1
+    assert content_of(recipe_with(fit="centre-crop"), 90, 7) == (slice(0, 64), slice(0, 64))
+
+
+def test_long_and_thin_radiographs_are_refused_where_the_fit_blows_them_up(
+    recipe_with: RecipeWith,
+) -> None:
+    with pytest.raises(Refused) as refused:
+        check_fit(recipe_with(fit="centre-crop"), 60_000, 1)
+    assert refused.value.code == FailureCode.TOO_LARGE
+    check_fit(recipe_with(fit="centre-crop"), 3000, 2000)
+    check_fit(recipe_with(fit="letterbox"), 60_000, 1)
+    check_fit(recipe_with(), 60_000, 1)
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (3, 5000)])

@@ -43,6 +43,9 @@ def values(**changes: Any) -> dict[str, Any]:
             "not both",
         ),
         ({"segmenter": {"side": 64, "network": "os.system"}}, "segmenter.network"),
+        ({"segmenter": {"side": 64, "intensity_range": [5, 5]}}, "must differ"),
+        ({"classifier": {"side": 64, "labels": ["status"]}}, "another column"),
+        ({"classifier": {"side": 64, "labels": ["a", "a_flag"]}}, "another column"),
     ],
 )
 def test_wrong_keys_are_named_with_their_path(changes: dict[str, Any], message: str) -> None:

@@ -209,42 +209,44 @@ def test_stopped_sweep_keeps_its_shards_and_goes_on(
         assert (run / "parts" / name).stat().st_mtime_ns == stamp, "a finished shard was redone"
 
 
-def killed_sweep(words: list[str], after_s: float) -> bool:
-    """Start a sweep in its own process and kill it; whether it was still running."""
+def killed_sweep(words: list[str], run: Path, delay_s: float) -> bool:
+    """Start a sweep, kill it some time after it has finished a shard; whether it still ran."""
+    before = len(list(run.glob("parts/*.csv")))
     process = subprocess.Popen(
         [PROGRAM, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    try:
-        process.wait(after_s)
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        return True
-    return False
+    while process.poll() is None and len(list(run.glob("parts/*.csv"))) == before:
+        time.sleep(0.005)
+    time.sleep(delay_s)
+    process.send_signal(signal.SIGKILL)
+    return process.wait() == -signal.SIGKILL
 
 
 @pytest.mark.slow
 def test_killed_sweeps_end_with_the_same_bytes(
     small_archive: Path, demo_bundle: Bundle, tmp_path: Path
 ) -> None:
-    for copy in range(1, 8):
+    for copy in range(1, 16):
         shutil.copytree(small_archive / "study-0", small_archive / f"copy-{copy}")
-    options = SweepOptions(shard_size=4, batch=4)
+    options = SweepOptions(shard_size=2, batch=4)
     sweep([small_archive], demo_bundle, tmp_path / "whole", options)
     run = tmp_path / "run"
     words = ["sweep", str(small_archive), "-b", str(demo_bundle.folder), "-o", str(run)]
-    words += ["--shard-size", "4", "--batch", "4"]
+    words += ["--shard-size", "2", "--batch", "4"]
     generator = np.random.default_rng(0)
     stamps: dict[str, int] = {}
-    kills = sum(killed_sweep(words, generator.uniform(0.3, 2.2)) for _ in range(6))
-    for path in (run / "parts").glob("*.csv"):
-        stamps[path.name] = path.stat().st_mtime_ns
+    for _ in range(5):
+        assert killed_sweep(words, run, generator.uniform(0, 0.15)), "it was not killed"
+        now = {path.name: path.stat().st_mtime_ns for path in (run / "parts").glob("*.csv")}
+        assert len(now) > len(stamps)
+        assert stamps.items() <= now.items(), "a finished shard was redone"
+        stamps = now
+    assert not (run / "results.csv").exists()
     done = subprocess.run([PROGRAM, *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert kills >= 1, "no kill hit a running sweep"
     assert (run / "results.csv").read_bytes() == (tmp_path / "whole/results.csv").read_bytes()
-    for name, stamp in stamps.items():
-        assert (run / "parts" / name).stat().st_mtime_ns == stamp, "a finished shard was redone"
+    now = {path.name: path.stat().st_mtime_ns for path in (run / "parts").glob("*.csv")}
+    assert stamps.items() <= now.items(), "a finished shard was redone"
 
 
 def test_interrupt_finishes_the_batch_and_says_how_to_go_on(
@@ -329,8 +331,64 @@ def test_other_archive_is_refused(small_archive: Path, demo_bundle: Bundle, tmp_
 def test_folder_that_is_no_run_is_refused(
     small_archive: Path, demo_bundle: Bundle, tmp_path: Path
 ) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.tex").write_text("precious")
     with pytest.raises(RunError, match="not a run folder"):
-        sweep([small_archive], demo_bundle, small_archive)
+        sweep([small_archive], demo_bundle, tmp_path / "thesis")
+
+
+def test_run_folder_inside_the_archive_is_refused(small_archive: Path, demo_bundle: Bundle) -> None:
+    with pytest.raises(RunError, match="inside the archive"):
+        sweep([small_archive], demo_bundle, small_archive / "run")
+    assert not (small_archive / "run").exists()
+
+
+def test_run_goes_on_from_another_folder(
+    small_archive: Path, demo_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = SweepOptions(shard_size=2, batch=2)
+    monkeypatch.chdir(small_archive.parent)
+    watcher = StopAfter(3)
+    name = small_archive.name
+    sweep([name], demo_bundle, "run", options, watcher=watcher, stop=watcher.stop)
+    monkeypatch.chdir("/")
+    summary = sweep([small_archive], demo_bundle, tmp_path / "run", options)
+    assert (summary.ok, summary.failed) == (12, 0)
+
+
+@pytest.mark.parametrize("damage", ["removed", "shortened", "no record"])
+def test_run_whose_index_is_lost_or_changed_is_refused(
+    small_archive: Path, demo_bundle: Bundle, tmp_path: Path, damage: str
+) -> None:
+    run = tmp_path / "run"
+    sweep([small_archive], demo_bundle, run)
+    if damage == "removed":
+        (run / "index.csv").unlink()
+    elif damage == "shortened":
+        lines = (run / "index.csv").read_bytes().splitlines(keepends=True)
+        (run / "index.csv").write_bytes(b"".join(lines[:-1]))
+    else:
+        (run / "run.json").unlink()
+    before = (run / "results.csv").read_bytes()
+    with pytest.raises(RunError, match=r"missing or was changed|not a run folder"):
+        sweep([small_archive], demo_bundle, run)
+    assert (run / "results.csv").read_bytes() == before
+
+
+def test_long_and_thin_file_fails_alone(
+    small_archive: Path, demo_bundle: Bundle, tmp_path: Path, encoded: Callable[..., bytes]
+) -> None:
+    thin = np.random.default_rng(0).integers(0, 256, (1, 60_000), np.uint8)
+    (small_archive / "thin.png").write_bytes(encoded(".png", thin))
+    bundle = Bundle(
+        demo_bundle.folder,
+        demo_bundle.manifest.model_copy(
+            update={"recipe": demo_bundle.recipe.model_copy(update={"fit": "centre-crop"})}
+        ),
+    )
+    summary = sweep([small_archive], bundle, tmp_path / "run")
+    assert (summary.ok, summary.failed) == (12, 1)
+    assert rows_of(tmp_path / "run")["thin.png"]["error"] == "TOO_LARGE"
 
 
 def test_run_in_use_is_refused(small_archive: Path, demo_bundle: Bundle, tmp_path: Path) -> None:

@@ -71,6 +71,17 @@ def test_ok_row_has_every_cell_under_its_column(recipe_with: RecipeWith) -> None
     }
 
 
+def test_score_that_prints_as_its_threshold_is_flagged(recipe_with: RecipeWith) -> None:
+    recipe = recipe_with(thresholds={"covid": 0.7})
+    at_threshold = Scores(
+        np.array([[0.7]], np.float32),
+        np.array([[0, 0, 1, 1]], np.float32),
+        np.array([np.nan], np.float32),
+        None,
+    )
+    assert ok_row(recipe, "a", HEADER, at_threshold, 0).cells[2:4] == ("0.700000", "1")
+
+
 def test_too_little_lung_is_flagged(recipe_with: RecipeWith) -> None:
     recipe = full_recipe(recipe_with)
     assert ok_row(recipe, "a", HEADER, scores(0.0), 0).cells[-1] == "no_lung"

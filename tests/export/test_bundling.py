@@ -199,7 +199,7 @@ def test_older_bundle_is_replaced_and_anything_else_refused(tmp_path: Path) -> N
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.tex").write_text("precious")
-    with pytest.raises(ExportError, match="is no bundle"):
+    with pytest.raises(ExportError, match="no part of a bundle"):
         bundle_from_recipe(recipe, other)
     assert (other / "thesis.tex").read_text() == "precious"
 

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 import torch
@@ -92,6 +94,27 @@ def test_pickle_with_code_is_refused_and_not_run(tmp_path: Path) -> None:
     assert "running code" in refused(tmp_path, "w.pt")
     (tmp_path / "plain.pt").write_bytes(pickle.dumps(Payload(tmp_path / "ran")))
     assert "classifier.weights" in refused(tmp_path, "plain.pt")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_exported_program_with_code_is_refused_and_not_run(
+    tmp_path: Path, trained: nn.Module
+) -> None:
+    program = torch.export.export(trained.eval(), (torch.rand(2, 1, 32, 32),))
+    torch.export.save(program, tmp_path / "good.pt2")
+    poison = BytesIO()
+    torch.save(((Payload(tmp_path / "ran"),), {}), poison)
+    poisoned = 0
+    with (
+        ZipFile(tmp_path / "good.pt2") as good,
+        ZipFile(tmp_path / "bad.pt2", "w") as bad,
+    ):
+        for name in good.namelist():
+            swap = "sample_inputs" in name
+            poisoned += swap
+            bad.writestr(name, poison.getvalue() if swap else good.read(name))
+    assert poisoned == 1
+    assert "bad.pt2" in refused(tmp_path, "bad.pt2", network=None)
     assert not (tmp_path / "ran").exists()
 
 

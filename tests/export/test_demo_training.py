@@ -142,7 +142,7 @@ def test_dice_leaves_ignored_pixels_out(labelled: tuple[Path, list[Case]]) -> No
 def trained(folder: Path, cases: list[Case], epochs: int) -> tuple[nn.Module, list[float]]:
     """A small network after some epochs, and the loss of each epoch."""
     torch.manual_seed(0)
-    network, lines = lung_unet((4, 4, 8, 8, 8, 4)), []
+    network, lines = lung_unet((4, 8, 8, 8)), []
     schedule = Schedule(epochs=epochs, batch=4, peak_rate=2e-2, decay=1e-2)
     network = train_segmenter(network, folder, cases, schedule, lines.append)
     return network, [float(line.split("loss ")[1].split()[0]) for line in lines]
