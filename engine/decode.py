@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from nvidia.dali import fn, pipeline_def, types
 from nvidia.dali.pipeline import Pipeline
 
-from cxrsweep.engine.errors import DecodeError
 from cxrsweep.engine.failures import FailureCode, Refused
 from cxrsweep.engine.geometry import content_of
 from cxrsweep.engine.header import UPRIGHT, Header
@@ -179,8 +178,7 @@ class Decoder:
         try:
             (one,), (shape,) = self._run_encoded([content])
         except RuntimeError:
-            (one,) = self._run_raw([grey_pixels(content, header)])
-            return np.asarray(one, np.uint8)
+            return self._fitted_alone(grey_pixels(content, header))
         if shape != (header.height, header.width):
             raise _other_size(header, shape)
         return np.asarray(one, np.uint8)
@@ -190,18 +188,34 @@ class Decoder:
         kept = [place for place, grey in enumerate(greys) if not isinstance(grey, Refused)]
         side = self._recipe.side
         pixels = np.zeros((len(contents), 1, side, side), np.uint8)
-        if kept:
-            pixels[kept] = self._run_raw([greys[place] for place in kept])
         refused = {place: grey for place, grey in enumerate(greys) if isinstance(grey, Refused)}
+        try:
+            if kept:
+                pixels[kept] = self._run_raw([greys[place] for place in kept])
+        except RuntimeError:
+            for place in kept:
+                try:
+                    pixels[place] = self._fitted_alone(greys[place])
+                except Refused as reason:
+                    refused[place] = reason
         return Decoded(pixels, refused)
+
+    def _fitted_alone(self, grey: Any) -> Uint8:
+        try:
+            (one,) = self._run_raw([grey])
+        except RuntimeError as error:
+            raise Refused(
+                FailureCode.CORRUPT, "it decodes, but DALI cannot equalise or fit it"
+            ) from error
+        return np.asarray(one, np.uint8)
 
     def _run_raw(self, greys: Sequence[Any]) -> Uint8:
         try:
             self._raw.feed_input("greys", list(greys), layout="HWC")
             (pixels,) = self._raw.run()
-        except RuntimeError as error:
+        except RuntimeError:
             self._raw = self._pipeline(is_encoded=False)
-            raise DecodeError(f"DALI cannot equalise or fit decoded pixels: {error}") from error
+            raise
         return _channels_first(pixels)
 
     def _pipeline(self, *, is_encoded: bool) -> Pipeline:

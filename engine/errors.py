@@ -19,10 +19,6 @@ class ArchiveError(CxrsweepError):
     """An archive cannot be listed."""
 
 
-class DecodeError(CxrsweepError):
-    """The decoder itself fails; one bad radiograph is a `Refused` instead."""
-
-
 class RunError(CxrsweepError):
     """A run folder cannot be used: in use, foreign, or made with something else."""
 

@@ -52,7 +52,7 @@ def test_letterbox_keeps_the_aspect_and_pads_black(
     encoded: Callable[..., bytes], recipe_with: RecipeWith, size: tuple[int, int]
 ) -> None:
     pixels = np.full(size, 200, np.uint8)
-    pixels[:, ::2] = 180  # not constant
+    pixels[:, : size[1] // 2] = 180  # not constant
     found = decoded_one(recipe_with(fit="letterbox"), encoded(".png", pixels))
     inside = found > 100
     rows, columns = inside.any(1).sum(), inside.any(0).sum()
@@ -215,3 +215,25 @@ def test_undecodable_careful_file_is_corrupt(
     decoder.close()
     assert decoded.refused[0].code == FailureCode.CORRUPT
     assert list(decoded.refused) == [0]
+
+
+def test_careful_file_that_dali_cannot_fit_costs_only_itself(
+    encoded: Callable[..., bytes], recipe_with: RecipeWith
+) -> None:
+    thin = encoded(".bmp", np.arange(60_000, dtype=np.uint32).astype(np.uint8).reshape(-1, 1))
+    contents = [encoded(".bmp"), thin, encoded(".tiff")]
+    decoder = Decoder(recipe_with(), batch=3, threads=1)
+    with pytest.MonkeyPatch.context() as patch:
+        run, calls = decoder._run_raw, []
+
+        def failing(greys: list[np.ndarray]) -> np.ndarray:
+            calls.append(len(greys))
+            if any(grey.shape[0] == 60_000 for grey in greys):
+                raise RuntimeError("bad_alloc")  # as DALI does where memory is short
+            return run(greys)
+
+        patch.setattr(decoder, "_run_raw", failing)
+        decoded = decoder.decode(contents, [header_of(c, LIMITS) for c in contents])
+    decoder.close()
+    assert calls == [3, 1, 1, 1]
+    assert list(decoded.refused) == [1]
