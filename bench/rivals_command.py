@@ -56,21 +56,21 @@ def rivals(
 
 def described_race(result: Race) -> str:
     """Every figure of the race, a line each."""
-    limits, rate = result.ceilings, result.sweep_median
     agreement = "same scores" if result.scores_agree else "OTHER SCORES, so the ratio is void"
     return "\n".join(
         [
             f"{result.radiographs} radiographs, mean {result.megapixels:.2f} MP and"
             f" {result.kilobytes:.0f} kB, warm cache",
-            f"  sweep         {rate:.1f}/s ({_span(result.sweep_per_s)})",
+            f"  sweep         {result.sweep_median:.1f}/s ({_span(result.sweep_per_s)})",
             f"  PyTorch loop  {_span(result.loop_per_s)}/s with {result.loop_settings}",
             f"  ratio         {result.ratio:.2f} (median of pairs); {agreement}: within"
             f" {result.largest_score_difference:.1e}",
-            f"  read + gate alone  {limits.read_and_gate:.1f}/s",
-            f"  decode alone       {limits.decode:.1f}/s",
-            f"  network alone      {limits.network:.1f}/s",
-            f"  E of the slowest stage {rate / limits.least:.2f}; of the limit when all stages"
-            f" share the cores ({limits.shared:.1f}/s) {rate / limits.shared:.2f}",
+            f"  read + gate alone  {result.ceiling(lambda c: c.read_and_gate):.1f}/s",
+            f"  decode alone       {result.ceiling(lambda c: c.decode):.1f}/s",
+            f"  network alone      {result.ceiling(lambda c: c.network):.1f}/s",
+            f"  E of the slowest stage {result.efficiency(lambda c: c.least):.2f}; of the limit"
+            f" when all stages share the cores ({result.ceiling(lambda c: c.shared):.1f}/s)"
+            f" {result.efficiency(lambda c: c.shared):.2f}",
         ]
     )
 
