@@ -22,13 +22,13 @@ def demo(output: Path) -> None:
 
     Leaves OUTPUT/bundle, OUTPUT/radiographs, OUTPUT/truth.csv and OUTPUT/run.
 
-    Example:
     \b
+    Example:
         cxrsweep demo -o demo
     """
     with watcher_for_terminal() as watcher:
         done = demonstrate(output, watcher, lambda line: click.echo(line, err=True))
-    click.echo(described_summary(done.summary, "demonstration on synthetic radiographs"))
+    click.echo(described_summary(done.summary, done.intended_use))
     click.echo(f"  bundle       {done.bundle}")
     click.echo(f"  radiographs  {done.archive} ({done.rows} files, {done.rows} rows)")
     click.echo(f"  broken       {done.right_errors} of {done.broken} have the right failure code")
@@ -45,7 +45,7 @@ def demo(output: Path) -> None:
 def bench() -> None:
     """Measure the engine beside its limits and its rivals.
 
-    Example:
     \b
+    Example:
         cxrsweep bench rivals demo/bundle radiographs/
     """

@@ -28,6 +28,7 @@ class Demonstration:
 
     Attributes:
         summary: of the sweep.
+        intended_use: what the bundle may be used for.
         bundle, archive: where they lie.
         rows: of results.csv; one per file of the archive.
         right_errors: broken files with the right failure code.
@@ -36,6 +37,7 @@ class Demonstration:
     """
 
     summary: SweepSummary
+    intended_use: str
     bundle: Path
     archive: Path
     rows: int
@@ -83,6 +85,7 @@ def _checked(folder: Path, summary: SweepSummary, known: list[Known]) -> Demonst
     broken = [file for file in known if file.error]
     return Demonstration(
         summary,
+        open_bundle(folder / "bundle").recipe.intended_use,
         folder / "bundle",
         folder / "radiographs",
         len(rows),

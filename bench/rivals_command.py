@@ -37,8 +37,8 @@ def rivals(
     the sweep is measured alone, and E is the sweep's rate over that limit. Every file of ARCHIVE
     must decode; without one, 40 synthetic radiographs are drawn.
 
-    Example:
     \b
+    Example:
         cxrsweep bench rivals demo/bundle
         cxrsweep bench rivals my-bundle radiographs/ --recipe my-recipe.toml
     """

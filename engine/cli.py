@@ -44,8 +44,8 @@ class LazyGroup(click.Group):
                 raise
             extra = "[export]" if error.name in EXPORT_PACKAGES else ""
             raise click.ClickException(
-                f"`{cmd_name}` needs the package {error.name!r}, which is not installed;"
-                f" mend it with: pip install 'cxrsweep{extra}'"
+                f"`{cmd_name}` needs the package {error.name!r}, which is not installed; in the"
+                f" checkout of cxrsweep: pip install -c constraints.txt '.{extra}'"
             ) from error
         return command
 
@@ -69,8 +69,10 @@ class RootGroup(LazyGroup):
         except CxrsweepError as error:
             raise click.ClickException(str(error)) from error
         except OSError as error:  # a full disk, a vanished mount
+            if error.filename is None:  # the output pipe; the run folder says how far it is
+                raise click.ClickException(f"{error.strerror or error}") from error
             raise click.ClickException(
-                f"{error.strerror or error}: {error.filename or 'while reading or writing'};"
+                f"{error.strerror}: {error.filename};"
                 " what was finished is kept, mend it and start the same command again"
             ) from error
 
@@ -95,8 +97,8 @@ def cxrsweep() -> None:
 
     For research only, never a diagnosis.
 
-    Example:
     \b
+    Example:
         cxrsweep demo -o demo
         cxrsweep sweep my-radiographs -b demo/bundle -o my-run
     """

@@ -95,8 +95,8 @@ def sweep(archives: tuple[Path, ...], bundle_folder: Path, output: Path, **asked
 
     Exit codes: 0 all scored, 3 finished but some radiographs failed, 1 not finished, 2 usage.
 
-    Example:
     \b
+    Example:
         cxrsweep sweep radiographs/ -b demo/bundle -o run
         cxrsweep sweep list.csv -b demo/bundle -o run --exclude 'masks/*'
     """
@@ -120,8 +120,8 @@ def _options_from(asked: dict[str, object]) -> SweepOptions:
 def inspect(folder: Path) -> None:
     """Say in words what a bundle or a run folder is.
 
-    Example:
     \b
+    Example:
         cxrsweep inspect demo/bundle
         cxrsweep inspect demo/run
     """

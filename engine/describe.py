@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from cxrsweep.engine.bundle import MANIFEST, Bundle, GraphAgreement, open_bundle
 from cxrsweep.engine.errors import RunError
 from cxrsweep.engine.failures import REMEDIES, FailureCode
-from cxrsweep.engine.meter import ShardMeter, shard_meter_from_json
+from cxrsweep.engine.meter import ShardMeter, shard_meter_from_json, total_of
 from cxrsweep.engine.recipe import Recipe
 from cxrsweep.engine.run import SweepSummary
 from cxrsweep.engine.run_folder import read_record
@@ -94,19 +95,20 @@ def _agreement_line(result: GraphAgreement) -> str:
 def described_run(folder: Path) -> str:
     """State, counts, timing and failures of a run folder."""
     record = read_record(folder)
-    counts = record["counts"]
+    figures = sorted((folder / "parts").glob("*.json"))
+    meter = total_of(shard_meter_from_json(json.loads(path.read_text())) for path in figures)
+    running = "sweeping, or killed: start the same command again to go on"
     lines = [
-        f"Run {folder}: {record['status']}",
+        f"Run {folder}: {running if record['status'] == 'sweeping' else record['status']}",
         f"  bundle       {record['bundle']['name']} ({record['bundle']['fingerprint'][:16]})",
         *(f"  archive      {archive}" for archive in record["archives"]),
         f"  started      {', '.join(start['started'] for start in record['starts'])}",
         f"  on           {record['hardware']['cpu']}, {record['hardware']['cores']} cores",
-        f"  radiographs  {counts['indexed']} indexed, {counts.get('ok', 0)} ok,"
-        f" {counts.get('failed', 0)} failed",
+        f"  radiographs  {record['counts']['indexed']} indexed,"
+        f" {meter.radiographs - meter.failed} ok, {meter.failed} failed",
+        *_timing_lines(meter),
+        *_failure_lines(meter.failures),
     ]
-    if "meter" in record:
-        lines += _timing_lines(shard_meter_from_json(record["meter"]))
-    lines += _failure_lines(counts.get("failures", {}))
     lines += _failure_examples(folder)
     lines.append(f"  use          {record['bundle']['recipe']['intended_use']}")
     return "\n".join(lines)
@@ -136,7 +138,7 @@ def _timing_lines(meter: ShardMeter) -> list[str]:
     kilobytes = meter.bytes / meter.radiographs / 1e3
     return [
         f"  rate         {meter.rate:.1f} radiographs/s over {meter.wall_s:.1f} s"
-        f" (mean {megapixels:.2f} MP, {kilobytes:.0f} kB)",
+        f" (all files; mean {megapixels:.2f} MP, {kilobytes:.0f} kB)",
         f"  seconds      {seconds} (they overlap)",
         f"  bound by     {meter.binding}",
     ]

@@ -74,7 +74,7 @@ class Run:
         self.bundle = bundle
         self.options = options
         self.notes: list[str] = []
-        archives = [archive.absolute() for archive in archives]
+        archives = [archive.resolve() for archive in archives]
         _refuse_run_inside(folder.absolute(), archives)
         self._stop = stop
         self.folder = RunFolder(folder)

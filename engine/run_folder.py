@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import fcntl
+import io
 import json
 import os
 import time
@@ -126,7 +127,8 @@ class RunFolder:
 
     def is_done(self, shard: Shard) -> bool:
         """Whether the shard's rows are on the disk."""
-        return (self.parts / shard.part_name).exists()
+        part = self.parts / shard.part_name
+        return part.exists() and part.with_suffix(".json").exists()
 
     def write_part(
         self, shard: Shard, recipe: Recipe, rows: Sequence[Row], meter: ShardMeter
@@ -162,21 +164,29 @@ class RunFolder:
         """Join the parts into results.csv and what they cost into throughput.csv.
 
         Raises:
-            TableError: a part has another header than the recipe asks for.
+            TableError: a part has another header than the recipe asks for, or lost rows.
         """
         header = csv_text([columns_of(recipe)])
         with replaced(self.results) as stream:
             stream.write(header)
             for shard in shards:
-                with (self.parts / shard.part_name).open(newline="", encoding="utf-8") as part:
-                    if part.read(len(header)) != header:
-                        raise TableError(f"{self.parts / shard.part_name} is of another recipe")
-                    for block in iter(lambda: part.read(2**20), ""):
-                        stream.write(block)
+                stream.write(self._rows_of(shard, header))
         with replaced(self.throughput) as stream:
             rows = (_throughput_row(shard, meter) for shard, meter in self.meters(shards))
             stream.write(csv_text([THROUGHPUT_COLUMNS]))
             stream.write(csv_text(rows))
+
+    def _rows_of(self, shard: Shard, header: str) -> str:
+        """Text of a part without its header, checked to hold a row per radiograph."""
+        path = self.parts / shard.part_name
+        text = path.read_bytes().decode("utf-8")
+        rows = sum(1 for _ in csv.reader(io.StringIO(text, newline=""))) - 1
+        if not text.startswith(header) or rows != shard.count:
+            raise TableError(
+                f"{path} was changed after it was written ({rows} rows for {shard.count}"
+                " radiographs); delete it and start the same command again to redo this shard"
+            )
+        return text.removeprefix(header)
 
     def _refuse_foreign_folder(self) -> None:
         if self.folder.is_dir() and not self.record_file.exists():
@@ -228,9 +238,10 @@ def read_record(folder: Path) -> dict[str, Any]:
         raise RunError(f"{folder} is no run folder: cannot read run.json") from error
     except ValueError as error:
         raise RunError(f"{path} is damaged ({error}); start a new run folder") from error
-    if record.get("schema_version") != SCHEMA_VERSION:
+    found = record.get("schema_version") if isinstance(record, dict) else None
+    if found != SCHEMA_VERSION:
         raise RunError(
-            f"{path} has schema version {record.get('schema_version')!r}, this cxrsweep reads"
+            f"{path} has schema version {found!r}, this cxrsweep reads"
             f" {SCHEMA_VERSION}; use the version that made the run, or start a new run folder"
         )
     return record

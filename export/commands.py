@@ -15,7 +15,7 @@ from cxrsweep.engine.cli import CONTEXT, LazyGroup
 def export() -> None:
     """Turn networks trained in PyTorch into a bundle that the engine runs.
 
-    Example:
     \b
+    Example:
         cxrsweep export onnx recipe.toml -o bundle --radiographs examples/
     """

@@ -26,8 +26,8 @@ def onnx(recipe: Path, output: Path, radiographs: Path | None) -> None:
     The agreement card says how far the graphs are from PyTorch; beyond the recipe's tolerance
     nothing is written and the worst radiograph is named.
 
-    Example:
     \b
+    Example:
         cxrsweep export onnx recipe.toml -o bundle
         cxrsweep export onnx recipe.toml -o bundle --radiographs examples/
     """

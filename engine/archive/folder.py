@@ -35,7 +35,7 @@ class FolderArchive:
         """Yield path inside the folder, location and size in bytes.
 
         Raises:
-            ArchiveError: a folder cannot be listed.
+            ArchiveError: the folder itself cannot be listed; one below it becomes a member.
         """
         # A stack of open folders, not recursion: Python's limit is less deep than a file system's.
         identity, children = self._listed(os.fspath(self.folder))
@@ -50,7 +50,11 @@ class FolderArchive:
             if target is None or not stat.S_ISDIR(target.st_mode):
                 yield prefix + child.name, child.path, target.st_size if target else -1
                 continue
-            identity, below = self._listed(child.path)
+            try:
+                identity, below = self._listed(child.path)
+            except ArchiveError:  # one row that fails when it is read, instead of no night
+                yield prefix + child.name, child.path, -1
+                continue
             if identity not in ancestors:
                 stack.append((f"{prefix}{child.name}/", ancestors | {identity}, below))
 
@@ -61,7 +65,7 @@ class FolderArchive:
                 children = [child for child in listing if self._is_wanted(child)]
         except OSError as error:
             raise ArchiveError(
-                f"cannot list {folder}: {error.strerror}; nothing was swept"
+                f"cannot list {folder}: {error.strerror}; mend its permissions or leave it out"
             ) from error
         children.sort(key=lambda child: os.fsencode(child.name))
         return (status.st_dev, status.st_ino), iter(children)

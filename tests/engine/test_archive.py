@@ -52,6 +52,23 @@ def test_link_loops_end(tmp_path: Path) -> None:
     assert len(found) < 10
 
 
+def test_folder_below_that_cannot_be_listed_keeps_one_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make(tmp_path / "a", "x.png", "secret/y.png")
+    scan = os.scandir
+
+    def refusing(path: str) -> object:  # root may list everything, so permissions cannot test it
+        if path.endswith("secret"):
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    assert ids(folder) == ["secret", "x.png"]
+    with pytest.raises(ArchiveError, match="cannot list"):
+        ids(folder / "secret")
+
+
 def test_dangling_links_and_pipes_keep_their_rows(tmp_path: Path) -> None:
     folder = make(tmp_path / "a", "x.png")
     (folder / "gone.png").symlink_to(tmp_path / "nowhere")

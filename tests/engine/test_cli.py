@@ -36,7 +36,8 @@ def test_every_command_has_help_with_an_example(words: tuple[str, ...], flag: st
     done = CliRunner().invoke(cxrsweep, [*words, flag])
     assert done.exit_code == 0
     assert "Example" in done.output
-    assert "cxrsweep " + " ".join(words) in done.output
+    examples = [line.strip() for line in done.output.split("Example")[1].splitlines()]
+    assert any(line.startswith(" ".join(["cxrsweep", *words])) for line in examples)
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
@@ -144,6 +145,13 @@ def test_inspect_describes_a_bundle_and_a_run(
     about_run = CliRunner().invoke(cxrsweep, ["inspect", run]).stdout
     for words in ("finished", "13 indexed, 12 ok, 1 failed", "NOT_AN_IMAGE", "=bad, name.jpg"):
         assert words in about_run
+    assert "killed" not in about_run
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    record["status"], record["counts"] = "sweeping", {"indexed": 13}  # as a kill leaves it
+    (tmp_path / "run" / "run.json").write_text(json.dumps(record))
+    about_killed = CliRunner().invoke(cxrsweep, ["inspect", run]).stdout
+    assert "sweeping, or killed: start the same command again to go on" in about_killed
+    assert "13 indexed, 12 ok, 1 failed" in about_killed
     about_bundle = CliRunner().invoke(cxrsweep, ["inspect", bundle]).stdout
     assert "normal, pneumonia, covid" in about_bundle
 
@@ -155,7 +163,7 @@ def test_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, demo_recipe: Pa
         monkeypatch.delitem(sys.modules, name)
     done = CliRunner().invoke(cxrsweep, ["export", "onnx", str(demo_recipe), "-o", "x"])
     assert done.exit_code == 1
-    assert "pip install 'cxrsweep[export]'" in done.stderr
+    assert "pip install -c constraints.txt '.[export]'" in done.stderr
 
 
 def test_program_is_installed_and_runs(demo_bundle: Bundle) -> None:

@@ -19,7 +19,7 @@ import pytest
 
 from cxrsweep.engine import Bundle, SweepOptions, open_bundle, sweep
 from cxrsweep.engine.archive.selection import Selection
-from cxrsweep.engine.errors import ArchiveError, RunError
+from cxrsweep.engine.errors import ArchiveError, RunError, TableError
 from cxrsweep.engine.header import Limits
 
 PROGRAM = Path(sys.executable).with_name("cxrsweep")
@@ -373,6 +373,22 @@ def test_run_whose_index_is_lost_or_changed_is_refused(
     with pytest.raises(RunError, match=r"missing or was changed|not a run folder"):
         sweep([small_archive], demo_bundle, run)
     assert (run / "results.csv").read_bytes() == before
+
+
+def test_part_that_lost_a_row_is_noticed_and_can_be_redone(
+    small_archive: Path, demo_bundle: Bundle, tmp_path: Path
+) -> None:
+    options, run = SweepOptions(shard_size=5), tmp_path / "run"
+    sweep([small_archive], demo_bundle, run, options)
+    results, part = (run / "results.csv").read_bytes(), run / "parts" / "000001.csv"
+    part.write_bytes(b"".join(part.read_bytes().splitlines(keepends=True)[:-1]))
+    with pytest.raises(TableError, match="4 rows for 5 radiographs"):
+        sweep([small_archive], demo_bundle, run, options)
+    part.unlink()
+    assert sweep([small_archive], demo_bundle, run, options).is_finished
+    assert (run / "results.csv").read_bytes() == results
+    part.with_suffix(".json").unlink()
+    assert sweep([small_archive], demo_bundle, run, options).is_finished
 
 
 def test_long_and_thin_file_fails_alone(
