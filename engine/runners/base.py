@@ -57,12 +57,10 @@ class Runner(Protocol):
     Attributes:
         name: what executes on what, for people.
         depth: batches that should be in flight.
-        streams: batches or radiographs that execute side by side.
     """
 
     name: str
     depth: int
-    streams: int
 
     def submit(self, pixels: NDArray[np.uint8]) -> Pending:
         """Start on (N, 1, S, S) uint8 and return at once."""

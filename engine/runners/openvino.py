@@ -96,7 +96,6 @@ class OpenVinoRunner:
             ) from error
         self.name = f"OpenVINO {ov.__version__.split('-')[0]}, CPU, {threads} streams"
         self.depth = DEPTH
-        self.streams = threads
         self._outputs = {
             output.get_any_name(): tuple(output.shape)[1:] for output in self._compiled.outputs
         }
