@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from cxrsweep.engine.decode import is_fast
 from cxrsweep.engine.reader import Checked, Rejected
 
-MAX_BATCH_PIXELS = 32_000_000  # one byte each: what a batch may hold decoded at the same time
+MAX_BATCH_PIXELS = 16_000_000  # one byte each: what a batch may hold decoded at the same time
 
 
 @dataclass

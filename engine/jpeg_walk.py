@@ -33,7 +33,7 @@ def jpeg_header(content: bytes, limits: Limits) -> Header:
         Refused: TRUNCATED, CORRUPT, TOO_LARGE, or UNSUPPORTED (lossless, arithmetic, 12 bits).
     """
     frame: tuple[int, int, int, int, int] | None = None
-    orientation, end, seen_exif = UPRIGHT, 0, False
+    orientation, start, end, seen_exif = UPRIGHT, 0, 0, False
     for marker, start, end in _segments(content):
         if marker in _FRAMES:
             if frame:
@@ -46,7 +46,12 @@ def jpeg_header(content: bytes, limits: Limits) -> Header:
     if not frame:
         raise Refused(FailureCode.CORRUPT, "JPEG scan before any frame header")
     process, bits, width, height, components = frame
-    _check_scans(content, end, MAX_PROGRESSIVE_SCANS if process == _PROGRESSIVE else components)
+    # Entropy-coded data never holds FFD9 (FF is stuffed), so a search for it is a walk to the end.
+    if content.rfind(b"\xff\xd9", end) < 0:
+        raise Refused(FailureCode.TRUNCATED, f"JPEG of {len(content)} bytes has no end marker")
+    # One scan of all components is the whole picture unless progressive: libjpeg stops after it.
+    if process == _PROGRESSIVE or content[start] != components:
+        _check_scans(content, end, MAX_PROGRESSIVE_SCANS if process == _PROGRESSIVE else components)
     if process not in (_BASELINE, _EXTENDED, _PROGRESSIVE):
         raise Refused(FailureCode.UNSUPPORTED, f"JPEG process SOF{process - 0xC0} is not read yet")
     return Header("jpeg", width, height, bits, orientation)
@@ -91,9 +96,6 @@ def _frame(content: bytes, start: int, end: int) -> tuple[int, int, int, int]:
 
 
 def _check_scans(content: bytes, first: int, most: int) -> None:
-    # Entropy-coded data never holds FFD9 (FF is stuffed), so a search for it is a walk to the end.
-    if content.rfind(b"\xff\xd9", first) < 0:
-        raise Refused(FailureCode.TRUNCATED, f"JPEG of {len(content)} bytes has no end marker")
     # Each scan makes the decoder walk the whole picture again, however few bytes it has.
     scans = 1 + content.count(b"\xff\xda", first)
     if scans > most:

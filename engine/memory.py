@@ -6,7 +6,7 @@ import ctypes
 
 # mallopt(3) of glibc: names from malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
-_LARGE_BYTES = 1 << 22  # smaller ones are kept: fetching pages anew costs time
+_LARGE_BYTES = 1 << 23  # smaller ones are kept: fetching pages anew costs time
 _ARENAS = 2
 
 

@@ -24,5 +24,5 @@ class SweepOptions:
     selection: Selection = field(default_factory=Selection)
     limits: Limits = field(default_factory=Limits)
     shard_size: int = 256
-    batch: int = 32
+    batch: int = 16
     threads: int = field(default_factory=cores)

@@ -213,13 +213,12 @@ def test_colour_tiff_of_16_bits_is_unsupported(encoded: Callable[..., bytes]) ->
     assert code_of(encoded(".tiff", wide)) == FailureCode.UNSUPPORTED
 
 
-def test_baseline_jpeg_with_more_scans_than_components_is_too_large(
-    encoded: Callable[..., bytes],
-) -> None:
-    content = encoded(".jpg")
-    start = content.index(b"\xff\xda")
-    scan = content[start : start + 10]
-    assert code_of(content[:-2] + scan + b"\xff\xd9") == FailureCode.TOO_LARGE
+def test_baseline_jpeg_with_more_scans_than_components_is_too_large() -> None:
+    components = b"\1\x11\0\2\x11\0\3\x11\0"
+    content = b"\xff\xd8\xff\xc0\0\x11\x08\0\x10\0\x10\3" + components
+    scan = b"\xff\xda\0\x08\1\1\0\0\x3f\0\0"
+    assert header_of(content + scan * 3 + b"\xff\xd9", LIMITS).width == 16
+    assert code_of(content + scan * 4 + b"\xff\xd9") == FailureCode.TOO_LARGE
 
 
 @pytest.mark.parametrize(
