@@ -33,3 +33,15 @@ class ExportError(CxrsweepError):
 
 class ParityError(ExportError):
     """The exported graph does not agree with PyTorch within the recipe's tolerance."""
+
+
+class DeviceError(CxrsweepError):
+    """The device that was asked for cannot be used."""
+
+
+class PlanError(CxrsweepError):
+    """A TensorRT plan cannot be built, opened or run."""
+
+
+class PlanMismatchError(PlanError):
+    """A plan exists, but was built for something else."""

@@ -1,0 +1,1 @@
+"""Plans: TensorRT files that execute the fused network on one kind of GPU."""
