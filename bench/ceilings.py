@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrsweep.engine.archive import Entry
-from cxrsweep.engine.batches import Batch, batches_of
+from cxrsweep.engine.batches import CPU_BATCH_PIXELS, Batch, batches_of
 from cxrsweep.engine.bundle import FP32_GRAPH, Bundle
 from cxrsweep.engine.decode import Decoder
 from cxrsweep.engine.header import Limits
@@ -58,7 +58,9 @@ def measured_ceilings(
     """
     reader = Reader(Limits(), threads + 1, 3 * batch)
     read_rate = _rate(len(entries), lambda: deque(reader.read(entries), maxlen=0))
-    batches = [b for b in batches_of(reader.read(entries), batch) if isinstance(b, Batch)]
+    batches = [
+        b for b in batches_of(reader.read(entries), batch, CPU_BATCH_PIXELS) if isinstance(b, Batch)
+    ]
     reader.close()
     decoder = Decoder(bundle.recipe, batch, threads)
     decode_rate = _rate(len(entries), lambda: [_pixels_of(decoder, b.files) for b in batches])

@@ -19,10 +19,10 @@ from cxrsweep.engine.bundle import open_bundle
 from cxrsweep.engine.errors import CxrsweepError
 from cxrsweep.engine.hardware import cores, hardware_facts, package_versions
 from cxrsweep.engine.header import Limits
-from cxrsweep.engine.options import SweepOptions
 from cxrsweep.engine.reader import Checked, checked_from_entry
+from cxrsweep.engine.stages import CPU_BATCH
 
-BATCH = SweepOptions().batch
+BATCH = CPU_BATCH
 AGREEMENT = 1e-4
 
 

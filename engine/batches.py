@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from cxrsweep.engine.decode import is_fast
 from cxrsweep.engine.reader import Checked, Rejected
 
-MAX_BATCH_PIXELS = 16_000_000  # one byte each: what a batch may hold decoded at the same time
+# One byte each: what a batch may hold decoded at the same time.
+CPU_BATCH_PIXELS = 16_000_000
+GPU_BATCH_PIXELS = 256_000_000
 
 
 @dataclass
@@ -30,7 +32,7 @@ class Batch:
 
 
 def batches_of(
-    stream: Iterable[Checked | Rejected], size: int, max_pixels: int = MAX_BATCH_PIXELS
+    stream: Iterable[Checked | Rejected], size: int, max_pixels: int
 ) -> Iterator[Batch | Rejected]:
     """Group the files of one shard.
 

@@ -81,9 +81,16 @@ def watcher_for_terminal() -> Iterator[Watcher]:
     help="Radiographs per shard, the unit of restart.",
 )  # fmt: skip
 @click.option(
-    "--batch", type=click.IntRange(min=1, max=1024), default=SweepOptions.batch,
-    help="Radiographs decoded together.",
+    "--batch", type=click.IntRange(min=1, max=1024),
+    help="Radiographs decoded together.  [default: 16 on a CPU, 64 on a GPU]",
 )  # fmt: skip
+@click.option(
+    "--device", default=SweepOptions.device, metavar="auto|cpu|gpu|gpu:N",
+    help="Where to decode and score; auto takes a GPU that can be used.",
+)  # fmt: skip
+@click.option(
+    "--no-build", is_flag=True, help="Refuse a bundle without a fitting plan, build none."
+)
 @click.option(
     "--threads", type=click.IntRange(min=1), default=None, help="CPU cores to use.  [default: all]"
 )
@@ -111,8 +118,8 @@ def sweep(archives: tuple[Path, ...], bundle_folder: Path, output: Path, **asked
 def _options_from(asked: dict[str, object]) -> SweepOptions:
     selection = Selection(asked["include"], asked["exclude"], asked["hidden"])  # type: ignore[arg-type]
     limits = Limits(asked["max_megapixels"], asked["max_mebibytes"])  # type: ignore[arg-type]
-    rest = {key: asked[key] for key in ("shard_size", "batch", "threads") if asked[key]}
-    return SweepOptions(selection, limits, **rest)  # type: ignore[arg-type]
+    rest = {key: asked[key] for key in ("shard_size", "batch", "threads", "device") if asked[key]}
+    return SweepOptions(selection, limits, may_build=not asked["no_build"], **rest)  # type: ignore[arg-type]
 
 
 @click.command()

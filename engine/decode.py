@@ -9,36 +9,42 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from nvidia.dali import fn, pipeline_def, types
-from nvidia.dali.pipeline import Pipeline
 
 from cxrsweep.engine.failures import FailureCode, Refused
 from cxrsweep.engine.geometry import content_of
 from cxrsweep.engine.header import UPRIGHT, Header
+from cxrsweep.engine.pipelines import DecoderUse, built_encoded_pipeline, built_raw_pipeline
 from cxrsweep.engine.recipe import Recipe
 
 Uint8 = NDArray[np.uint8]
 
 FAST_KINDS = frozenset({"jpeg", "png"})
-_CLAHE_TILES, _CLAHE_CLIP = 8, 2.0
+
+
+PixelsT = TypeVar("PixelsT", covariant=True)
 
 
 @dataclass(frozen=True)
-class Decoded:
+class Decoded(Generic[PixelsT]):
     """A decoded batch.
 
     Attributes:
-        pixels: (N, 1, S, S) uint8, equalised and fitted; zeros where refused.
+        pixels: (N, 1, S, S) uint8, equalised and fitted; anything where refused.
         refused: place in the batch -> why it has no pixels.
+        refused_late: the same for what is known only after the batch was scored; may wait.
     """
 
-    pixels: Uint8
+    pixels: PixelsT
     refused: dict[int, Refused]
+    refused_late: Callable[[], dict[int, Refused]] = dict
+
+
+_Pixels = tuple[Uint8, dict[int, Refused]]
 
 
 def is_fast(header: Header) -> bool:
@@ -67,11 +73,17 @@ def grey_pixels(content: bytes, header: Header) -> Uint8:
     if grey is None:
         raise Refused(FailureCode.CORRUPT, f"{header.kind} does not decode")
     if grey.shape != (header.height, header.width):
-        raise _other_size(header, grey.shape)
+        raise other_size(header, grey.shape)
     return np.ascontiguousarray(upright(np.asarray(grey, np.uint8), header.orientation))[..., None]
 
 
-def _other_size(header: Header, shape: tuple[int, ...]) -> Refused:
+def constant(value: int) -> Refused:
+    """Why a radiograph of one grey value is not scored."""
+    return Refused(FailureCode.CONSTANT, f"every pixel decodes to {value}")
+
+
+def other_size(header: Header, shape: tuple[int, ...]) -> Refused:
+    """Why a radiograph that decodes to another (height, width) than declared is not scored."""
     return Refused(
         FailureCode.CORRUPT,
         f"{header.kind} decodes to {shape[1]} x {shape[0]} pixels,"
@@ -107,10 +119,9 @@ class Decoder:
         self._batch = batch
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, "cxrsweep-decode")
-        self._encoded = self._pipeline(is_encoded=True)
-        self._raw = self._pipeline(is_encoded=False)
+        self._encoded, self._raw = self._encoded_pipeline(), self._raw_pipeline()
 
-    def decode(self, contents: Sequence[bytes], headers: Sequence[Header]) -> Decoded:
+    def decode(self, contents: Sequence[bytes], headers: Sequence[Header]) -> Decoded[Uint8]:
         """Decode one batch whose radiographs are either all fast or all not.
 
         A radiograph that `check_fit` refuses must not get here.
@@ -123,34 +134,32 @@ class Decoder:
             pixels of all of them, and the reason for each that has none.
         """
         if all(is_fast(header) for header in headers):
-            decoded = self._decoded_fast(contents, headers)
+            pixels, refused = self._decoded_fast(contents, headers)
         else:
-            decoded = self._decoded_carefully(contents, headers)
+            pixels, refused = self._decoded_carefully(contents, headers)
         for place, header in enumerate(headers):
             rows, columns = content_of(self._recipe, *header.shown_size)
-            shown = decoded.pixels[place, 0, rows, columns]
-            if place not in decoded.refused and shown.min() == shown.max():
-                decoded.refused[place] = Refused(
-                    FailureCode.CONSTANT, f"every pixel decodes to {shown.flat[0]}"
-                )
-        return decoded
+            shown = pixels[place, 0, rows, columns]
+            if place not in refused and shown.min() == shown.max():
+                refused[place] = constant(int(shown.flat[0]))
+        return Decoded(pixels, refused)
 
     def close(self) -> None:
         """Stop the threads and free DALI's buffers."""
         self._pool.shutdown()
         del self._encoded, self._raw
 
-    def _decoded_fast(self, contents: Sequence[bytes], headers: Sequence[Header]) -> Decoded:
+    def _decoded_fast(self, contents: Sequence[bytes], headers: Sequence[Header]) -> _Pixels:
         try:
             pixels, shapes = self._run_encoded(contents)
         except RuntimeError:
             return self._decoded_one_by_one(contents, headers)
         refused = {
-            place: _other_size(header, shape)
+            place: other_size(header, shape)
             for place, (header, shape) in enumerate(zip(headers, shapes, strict=True))
             if (header.height, header.width) != shape
         }
-        return Decoded(pixels, refused)
+        return pixels, refused
 
     def _run_encoded(self, contents: Sequence[bytes]) -> tuple[Uint8, list[tuple[int, int]]]:
         try:
@@ -158,12 +167,12 @@ class Decoder:
             pixels, shapes = self._encoded.run()
         except RuntimeError:
             # DALI 2.4 calls the pipeline invalid after a failed decode; a new one costs 5 ms.
-            self._encoded = self._pipeline(is_encoded=True)
+            self._encoded = self._encoded_pipeline()
             raise
         sizes = [(int(height), int(width)) for height, width, _ in shapes.as_array()]
         return _channels_first(pixels), sizes
 
-    def _decoded_one_by_one(self, contents: Sequence[bytes], headers: Sequence[Header]) -> Decoded:
+    def _decoded_one_by_one(self, contents: Sequence[bytes], headers: Sequence[Header]) -> _Pixels:
         side = self._recipe.side
         pixels = np.zeros((len(contents), 1, side, side), np.uint8)
         refused: dict[int, Refused] = {}
@@ -172,7 +181,7 @@ class Decoder:
                 pixels[place] = self._decoded_alone(content, header)
             except Refused as reason:
                 refused[place] = reason
-        return Decoded(pixels, refused)
+        return pixels, refused
 
     def _decoded_alone(self, content: bytes, header: Header) -> Uint8:
         try:
@@ -180,10 +189,10 @@ class Decoder:
         except RuntimeError:
             return self._fitted_alone(grey_pixels(content, header))
         if shape != (header.height, header.width):
-            raise _other_size(header, shape)
+            raise other_size(header, shape)
         return np.asarray(one, np.uint8)
 
-    def _decoded_carefully(self, contents: Sequence[bytes], headers: Sequence[Header]) -> Decoded:
+    def _decoded_carefully(self, contents: Sequence[bytes], headers: Sequence[Header]) -> _Pixels:
         greys = list(self._pool.map(_grey_or_refused, contents, headers))
         kept = [place for place, grey in enumerate(greys) if not isinstance(grey, Refused)]
         side = self._recipe.side
@@ -198,7 +207,7 @@ class Decoder:
                     pixels[place] = self._fitted_alone(greys[place])
                 except Refused as reason:
                     refused[place] = reason
-        return Decoded(pixels, refused)
+        return pixels, refused
 
     def _fitted_alone(self, grey: Any) -> Uint8:
         try:
@@ -214,21 +223,15 @@ class Decoder:
             self._raw.feed_input("greys", list(greys), layout="HWC")
             (pixels,) = self._raw.run()
         except RuntimeError:
-            self._raw = self._pipeline(is_encoded=False)
+            self._raw = self._raw_pipeline()
             raise
         return _channels_first(pixels)
 
-    def _pipeline(self, *, is_encoded: bool) -> Pipeline:
-        build: Callable[..., Pipeline] = _encoded_pipeline if is_encoded else _raw_pipeline
-        pipeline = build(
-            self._recipe,
-            batch_size=self._batch,
-            num_threads=self._threads,
-            device_id=None,
-            prefetch_queue_depth=1,
-        )
-        pipeline.build()
-        return pipeline
+    def _encoded_pipeline(self) -> Any:
+        return built_encoded_pipeline(self._recipe, DecoderUse(), self._batch, self._threads)
+
+    def _raw_pipeline(self) -> Any:
+        return built_raw_pipeline(self._recipe, self._batch, self._threads)
 
 
 def _grey_or_refused(content: bytes, header: Header) -> Uint8 | Refused:
@@ -242,37 +245,3 @@ def _channels_first(pixels: Any) -> Uint8:
     """Copy DALI's (N, S, S, 1) out of its buffer as (N, 1, S, S): the same bytes."""
     array = np.array(pixels.as_array(), np.uint8)
     return array.reshape(array.shape[0], 1, *array.shape[1:3])
-
-
-@pipeline_def
-def _encoded_pipeline(recipe: Recipe) -> Any:
-    files = fn.external_source(name="files", dtype=types.UINT8, ndim=1)
-    # GRAY only: ANY_DATA overruns its buffer on grey JPEG. No EXIF turn: damaged EXIF scrambles it.
-    grey = fn.decoders.image(files, device="cpu", output_type=types.GRAY, adjust_orientation=False)
-    return _fitted(_equalised(grey, recipe), recipe), grey.shape()
-
-
-@pipeline_def
-def _raw_pipeline(recipe: Recipe) -> Any:
-    grey = fn.external_source(name="greys", dtype=types.UINT8, ndim=3, layout="HWC")
-    return _fitted(_equalised(grey, recipe), recipe)
-
-
-def _equalised(grey: Any, recipe: Recipe) -> Any:
-    if recipe.equalise == "histogram":
-        return fn.equalize(grey)
-    if recipe.equalise == "clahe":
-        return fn.clahe(grey, tiles_x=_CLAHE_TILES, tiles_y=_CLAHE_TILES, clip_limit=_CLAHE_CLIP)
-    return grey
-
-
-def _fitted(grey: Any, recipe: Recipe) -> Any:
-    side = recipe.side
-    linear = {"interp_type": types.INTERP_LINEAR, "antialias": True}
-    if recipe.fit == "stretch":
-        return fn.resize(grey, size=[side, side], **linear)
-    if recipe.fit == "letterbox":
-        shrunk = fn.resize(grey, size=[side, side], mode="not_larger", **linear)
-        return fn.crop(shrunk, crop=[side, side], out_of_bounds_policy="pad", fill_values=0)
-    shrunk = fn.resize(grey, resize_shorter=recipe.shortest_side or side, **linear)
-    return fn.crop(shrunk, crop=[side, side])

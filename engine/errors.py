@@ -39,6 +39,10 @@ class DeviceError(CxrsweepError):
     """The device that was asked for cannot be used."""
 
 
+class DeviceMemoryError(DeviceError):
+    """The GPU has too little memory for a batch."""
+
+
 class PlanError(CxrsweepError):
     """A TensorRT plan cannot be built, opened or run."""
 

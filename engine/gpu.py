@@ -68,5 +68,5 @@ def _gpu(number: int) -> Gpu:
         memory.free // 2**20,
         pynvml.nvmlSystemGetDriverVersion(),
         f"{cuda // 1000}.{cuda % 1000 // 10}",
-        pynvml.nvmlDeviceGetPciInfo(device).busId.lower(),
+        pynvml.nvmlDeviceGetPciInfo(device).busIdLegacy.lower(),
     )

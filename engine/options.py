@@ -11,18 +11,22 @@ from cxrsweep.engine.header import Limits
 
 @dataclass(frozen=True)
 class SweepOptions:
-    """How to sweep; none of it changes a score.
+    """How to sweep; none but the device changes a score.
 
     Attributes:
         selection: which members of the archives are swept.
         limits: sizes that are refused before decoding.
         shard_size: radiographs per shard, the unit of restart.
-        batch: radiographs decoded together.
+        batch: radiographs decoded together; None is the device's default, 16 on a CPU, 64 on a GPU.
         threads: CPU threads of the decoder and streams of the network.
+        device: "auto", "cpu", "gpu" or "gpu:N".
+        may_build: build a TensorRT plan where the bundle has none that fits.
     """
 
     selection: Selection = field(default_factory=Selection)
     limits: Limits = field(default_factory=Limits)
     shard_size: int = 256
-    batch: int = 16
+    batch: int | None = None
     threads: int = field(default_factory=cores)
+    device: str = "auto"
+    may_build: bool = True

@@ -16,6 +16,10 @@ PLAIN_INTERVAL_S = 60.0
 class Watcher(Protocol):
     """What the sweep tells while it runs."""
 
+    def told(self, line: str) -> None:
+        """Something the user should know at once."""
+        ...
+
     def started(self, done: int, indexed: int) -> None:
         """`done` of `indexed` radiographs were finished by an earlier start."""
         ...
@@ -27,6 +31,9 @@ class Watcher(Protocol):
 
 class SilentWatcher:
     """Shows nothing: the default of the Python function."""
+
+    def told(self, line: str) -> None:
+        """Ignore it."""
 
     def started(self, done: int, indexed: int) -> None:
         """Ignore it."""
@@ -55,6 +62,10 @@ class BarWatcher:
         )
         self._failed = self._scored = 0
         self._start = 0.0
+
+    def told(self, line: str) -> None:
+        """Print it above the bar."""
+        self._bar.console.print(line, markup=False, highlight=False)
 
     def started(self, done: int, indexed: int) -> None:
         """Draw the bar."""
@@ -104,6 +115,10 @@ class PlainWatcher:
         self._clock = clock
         self._done = self._first = self._indexed = self._failed = 0
         self._start = self._last = clock()
+
+    def told(self, line: str) -> None:
+        """Say it."""
+        self._say(line)
 
     def started(self, done: int, indexed: int) -> None:
         """Say what lies ahead."""

@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from cxrsweep.engine.archive import Entry, open_archives
-from cxrsweep.engine.bundle import Bundle, file_sha256
+from cxrsweep.engine.bundle import FP16_GRAPH, FP32_GRAPH, Bundle, file_sha256
+from cxrsweep.engine.device import Device
 from cxrsweep.engine.errors import ArchiveError, RunError
 from cxrsweep.engine.hardware import hardware_facts, package_versions
+from cxrsweep.engine.jpeg_share import sampled
 from cxrsweep.engine.meter import ShardMeter, total_of
 from cxrsweep.engine.options import SweepOptions
 from cxrsweep.engine.run_folder import SCHEMA_VERSION, RunFolder
 from cxrsweep.engine.shard import Shard, shards_of
+from cxrsweep.engine.stages import StageRequest, Stages, opened_stages
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class Run:
         bundle: what scores.
         archives: what is swept.
         options: how.
+        device: where.
         stop: checked while indexing.
 
     Raises:
@@ -69,10 +73,12 @@ class Run:
         bundle: Bundle,
         archives: Sequence[Path],
         options: SweepOptions,
+        device: Device,
         stop: threading.Event,
     ) -> None:
         self.bundle = bundle
         self.options = options
+        self._device = device
         self.notes: list[str] = []
         archives = [archive.resolve() for archive in archives]
         _refuse_run_inside(folder.absolute(), archives)
@@ -100,6 +106,31 @@ class Run:
     def pending_shards(self) -> list[Shard]:
         """Shards without rows, in order."""
         return [shard for shard in self._shards if not self.folder.is_done(shard)]
+
+    def opened_stages(self, say: Callable[[str], None]) -> Stages:
+        """Open decoder and runner for the device, as at the first start of this run.
+
+        Args:
+            say: receives a line per step.
+
+        Raises:
+            BundleError, PlanError, DeviceError: what the device cannot do, and why.
+        """
+        options = self.options
+        request = StageRequest(
+            self.bundle,
+            options.batch,
+            options.threads,
+            options.may_build,
+            self._record.get("stages"),
+            lambda: sampled(self.folder.entries(), self.indexed, options.limits),
+            say,
+        )
+        stages = opened_stages(request, self._device)
+        self._record["stages"] = stages.facts
+        self._record["starts"][-1] |= {"batch": stages.batch, "runner": stages.runner.name}
+        self.folder.write_record(self._record)
+        return stages
 
     def entries_of(self, shards: Sequence[Shard]) -> Iterator[Entry]:
         """Stream the entries of ordered shards from the frozen index."""
@@ -157,7 +188,7 @@ class Run:
             self._refuse_other_index(record)
             self._note_other_versions(record)
         record["status"] = "sweeping"
-        how = {"batch": self.options.batch, "threads": self.options.threads}
+        how = {"device": self._device.reason, "threads": self.options.threads}
         record["starts"].append({"started": _now(), "ended": None, **how})
         self.folder.write_record(record)
         self.folder.log("started", indexed=record["counts"]["indexed"])
@@ -175,6 +206,7 @@ class Run:
             "selection": json.loads(json.dumps(asdict(self.options.selection))),
             "limits": asdict(self.options.limits),
             "shard_size": self.options.shard_size,
+            "graph": FP16_GRAPH if self._device.gpu else FP32_GRAPH,
         }
 
     def _index(self, archives: Sequence[Path]) -> int:

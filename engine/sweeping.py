@@ -12,8 +12,10 @@ from typing import Self
 
 from cxrsweep.engine.archive import Entry
 from cxrsweep.engine.batches import Batch, batches_of
-from cxrsweep.engine.bundle import FP32_GRAPH, Bundle
-from cxrsweep.engine.decode import Decoder
+from cxrsweep.engine.bundle import Bundle
+from cxrsweep.engine.cuda import DevicePixels
+from cxrsweep.engine.decode import Decoded, Uint8
+from cxrsweep.engine.device import chosen_device
 from cxrsweep.engine.failures import Refused
 from cxrsweep.engine.geometry import check_fit
 from cxrsweep.engine.header import Header
@@ -23,8 +25,9 @@ from cxrsweep.engine.options import SweepOptions
 from cxrsweep.engine.progress import SilentWatcher, Watcher
 from cxrsweep.engine.reader import Checked, Reader, Rejected
 from cxrsweep.engine.run import Run, SweepSummary
-from cxrsweep.engine.runners import Pending, Runner
+from cxrsweep.engine.runners import Pending
 from cxrsweep.engine.shard import Shard
+from cxrsweep.engine.stages import Stages
 from cxrsweep.engine.table import failed_row, ok_row
 
 
@@ -64,11 +67,15 @@ def sweep(
     keep_memory_flat()
     stop = stop or threading.Event()
     paths = [Path(archive) for archive in archives]
-    with Run(Path(run), bundle, paths, options, stop) as opened:
+    watcher = watcher or SilentWatcher()
+    device = chosen_device(options.device)
+    watcher.told(f"device: {device.reason}")
+    with Run(Path(run), bundle, paths, options, device, stop) as opened:
         shards = opened.pending_shards()
-        (watcher or SilentWatcher()).started(opened.done, opened.indexed)
         if shards:
-            with _Sweep(opened, watcher or SilentWatcher(), stop) as loop:
+            stages = opened.opened_stages(watcher.told)
+            watcher.started(opened.done, opened.indexed)
+            with _Sweep(opened, stages, watcher, stop) as loop:
                 loop.run(shards)
         return opened.finish()
 
@@ -79,21 +86,21 @@ class _InFlight:
 
     shard: Shard
     headers: list[tuple[Entry, Header]]
-    refused: dict[int, Refused]
+    decoded: Decoded[Uint8 | DevicePixels]
     pending: Pending
 
 
 class _Sweep:
     """Everything that is open while shards are swept."""
 
-    def __init__(self, run: Run, watcher: Watcher, stop: threading.Event) -> None:
+    def __init__(self, run: Run, stages: Stages, watcher: Watcher, stop: threading.Event) -> None:
         options = run.options
         self._run = run
         self._recipe = run.bundle.recipe
         self._stop = stop
-        self._reader = Reader(options.limits, options.threads + 1, 3 * options.batch)
-        self._decoder = Decoder(self._recipe, options.batch, options.threads)
-        self._runner = _opened_runner(run.bundle, options)
+        self._reader = Reader(options.limits, options.threads + 1, 3 * stages.batch)
+        self._stages = stages
+        self._runner = stages.runner
         self._in_flight: deque[_InFlight] = deque()
         self._network_idle_since = 0.0
         self._ledger = Ledger(run, watcher)  # last, because it starts the clock
@@ -115,7 +122,8 @@ class _Sweep:
     def _steps(self, shards: Sequence[Shard]) -> Iterator[tuple[Shard, Batch | Rejected]]:
         files = self._reader.read(self._run.entries_of(shards))
         for shard in shards:
-            for step in batches_of(self._files_of(shard, files), self._run.options.batch):
+            files_of_shard = self._files_of(shard, files)
+            for step in batches_of(files_of_shard, self._stages.batch, self._stages.batch_pixels):
                 yield shard, step
 
     def _files_of(
@@ -137,14 +145,14 @@ class _Sweep:
 
     def _submit(self, shard: Shard, batch: Batch) -> None:
         start = time.perf_counter()
-        decoded = self._decoder.decode(
+        decoded = self._stages.decoder.decode(
             [file.content for file in batch.files], [file.header for file in batch.files]
         )
         is_starving = all(flight.pending.is_done() for flight in self._in_flight)
         self._ledger.decoded(shard, time.perf_counter() - start, is_starving=is_starving)
         pending = self._runner.submit(decoded.pixels)
         headers = [(file.entry, file.header) for file in batch.files]
-        self._in_flight.append(_InFlight(shard, headers, decoded.refused, pending))
+        self._in_flight.append(_InFlight(shard, headers, decoded, pending))
 
     def _collect(self) -> None:
         flight = self._in_flight.popleft()
@@ -153,9 +161,10 @@ class _Sweep:
         busy_s = flight.pending.ended - max(flight.pending.started, self._network_idle_since)
         self._network_idle_since = flight.pending.ended
         self._ledger.scored(flight.shard, busy_s, time.perf_counter() - start)
+        refused = flight.decoded.refused_late() | flight.decoded.refused
         for place, (entry, header) in enumerate(flight.headers):
-            if place in flight.refused:
-                self._refuse(flight.shard, entry, header, flight.refused[place])
+            if place in refused:
+                self._refuse(flight.shard, entry, header, refused[place])
             else:
                 row = ok_row(self._recipe, entry.radiograph, header, scores, place)
                 self._ledger.add(flight.shard, entry, row)
@@ -169,11 +178,5 @@ class _Sweep:
 
     def __exit__(self, *_: object) -> None:
         self._reader.close()
-        self._runner.close()
-        self._decoder.close()
-
-
-def _opened_runner(bundle: Bundle, options: SweepOptions) -> Runner:
-    from cxrsweep.engine.runners.openvino import OpenVinoRunner
-
-    return OpenVinoRunner(bundle.path(FP32_GRAPH), options.batch, options.threads)
+        self._in_flight.clear()
+        self._stages.close()

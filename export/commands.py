@@ -10,7 +10,10 @@ from cxrsweep.engine.cli import CONTEXT, LazyGroup
 @click.group(
     cls=LazyGroup,
     context_settings=CONTEXT,
-    homes={"onnx": ("cxrsweep.export.onnx_command:onnx", "Export a recipe to a bundle.")},
+    homes={
+        "onnx": ("cxrsweep.export.onnx_command:onnx", "Export a recipe to a bundle."),
+        "plan": ("cxrsweep.export.plan_command:plan", "Build the TensorRT plan of a bundle."),
+    },
 )
 def export() -> None:
     """Turn networks trained in PyTorch into a bundle that the engine runs.

@@ -8,6 +8,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from cxrsweep.engine.cuda import DevicePixels
+
 Float32 = NDArray[np.float32]
 
 
@@ -27,6 +29,18 @@ class Scores:
     lung_box: Float32
     lung_fraction: Float32
     probe_scores: Float32 | None
+
+
+def scores_from(outputs: dict[str, Float32]) -> Scores:
+    """Name the outputs of a fused network; without a segmenter the whole radiograph is the box."""
+    count = len(outputs["scores"])
+    whole = np.tile(np.array([0, 0, 1, 1], np.float32), (count, 1))
+    return Scores(
+        outputs["scores"],
+        outputs.get("lung_box", whole),
+        outputs.get("lung_fraction", np.full(count, np.nan, np.float32)),
+        outputs.get("probe_scores"),
+    )
 
 
 class Pending(Protocol):
@@ -62,7 +76,7 @@ class Runner(Protocol):
     name: str
     depth: int
 
-    def submit(self, pixels: NDArray[np.uint8]) -> Pending:
+    def submit(self, pixels: NDArray[np.uint8] | DevicePixels) -> Pending:
         """Start on (N, 1, S, S) uint8 and return at once."""
         ...
 

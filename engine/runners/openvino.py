@@ -14,8 +14,9 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
+from cxrsweep.engine.cuda import DevicePixels
 from cxrsweep.engine.errors import BundleError
-from cxrsweep.engine.runners.base import Scores
+from cxrsweep.engine.runners.base import Scores, scores_from
 
 DEPTH = 2
 STALL_S = 30.0
@@ -60,15 +61,7 @@ class PendingBatch:
         while not self._complete.wait(STALL_S):
             # A request that throws calls nobody back; waiting for the queue raises its error.
             self._queue.wait_all()
-        arrays = self._arrays
-        count = len(arrays["scores"])
-        whole = np.tile(np.array([0, 0, 1, 1], np.float32), (count, 1))
-        return Scores(
-            arrays["scores"],
-            arrays.get("lung_box", whole),
-            arrays.get("lung_fraction", np.full(count, np.nan, np.float32)),
-            arrays.get("probe_scores"),
-        )
+        return scores_from(self._arrays)
 
 
 class OpenVinoRunner:
@@ -103,7 +96,7 @@ class OpenVinoRunner:
         self._queue = ov.AsyncInferQueue(self._compiled, (DEPTH + 1) * batch)
         self._queue.set_callback(self._store)
 
-    def submit(self, pixels: NDArray[np.uint8]) -> PendingBatch:
+    def submit(self, pixels: NDArray[np.uint8] | DevicePixels) -> PendingBatch:
         """Start on a batch.
 
         Args:
@@ -112,6 +105,7 @@ class OpenVinoRunner:
         Returns:
             the scores to come.
         """
+        assert not isinstance(pixels, DevicePixels), "only a GPU decoder gives device memory"
         pending = PendingBatch(len(pixels), self._outputs, self._queue)
         for place in range(len(pixels)):
             self._queue.start_async({0: pixels[place : place + 1]}, (pending, place))

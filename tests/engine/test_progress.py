@@ -25,9 +25,11 @@ def test_bar_shows_counts_rate_and_failures() -> None:
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=True, width=120)
     with BarWatcher(console) as bar:
+        bar.told("device: CPU, 2 cores [as asked]")
         bar.started(done=5, indexed=10)
         bar.advanced(1, 0)
         bar.advanced(1, 1)
+    assert "device: CPU, 2 cores [as asked]" in stream.getvalue()
     assert "7/10" in stream.getvalue()
     assert "1 failed" in stream.getvalue()
     assert "/s" in stream.getvalue()

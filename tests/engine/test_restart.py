@@ -51,6 +51,9 @@ class StopAfter:
         self.left = radiographs
         self.stop = threading.Event()
 
+    def told(self, line: str) -> None:
+        pass
+
     def started(self, done: int, indexed: int) -> None:
         pass
 
@@ -263,6 +266,9 @@ def test_part_that_lost_a_row_is_noticed_and_can_be_redone(
 
 def test_run_in_use_is_refused(small_archive: Path, demo_bundle: Bundle, tmp_path: Path) -> None:
     class SecondSweep(StopAfter):
+        def told(self, line: str) -> None:
+            pass
+
         def started(self, done: int, indexed: int) -> None:
             with pytest.raises(RunError, match="another sweep"):
                 sweep([small_archive], demo_bundle, tmp_path / "run")
