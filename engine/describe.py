@@ -12,6 +12,8 @@ from cxrsweep.engine.bundle import MANIFEST, Bundle, GraphAgreement, open_bundle
 from cxrsweep.engine.errors import RunError
 from cxrsweep.engine.failures import REMEDIES, FailureCode
 from cxrsweep.engine.meter import ShardMeter, shard_meter_from_json, total_of
+from cxrsweep.engine.plans.precision import described_precision
+from cxrsweep.engine.plans.store import PlanStore
 from cxrsweep.engine.recipe import Recipe
 from cxrsweep.engine.run import SweepSummary
 from cxrsweep.engine.run_folder import read_record
@@ -51,6 +53,7 @@ def described_bundle(bundle: Bundle) -> str:
             f"  {part} weights came from sha256 {digest[:16]}"
             for part, digest in manifest.source_weights.items()
         ),
+        *_plan_lines(bundle),
         f"Made with {', '.join(f'{tool} {number}' for tool, number in manifest.tools.items())}",
         f"Agreement with PyTorch in fp32, on {manifest.agreement.source}",
         *(_agreement_line(result) for result in manifest.agreement.results),
@@ -58,6 +61,16 @@ def described_bundle(bundle: Bundle) -> str:
     if recipe.attribution:
         lines += ["Attribution", *(f"  {line}" for line in recipe.attribution)]
     return "\n".join(lines)
+
+
+def _plan_lines(bundle: Bundle) -> list[str]:
+    return [
+        f"  {path.parent.name}/{path.name}  batch {sidecar.settings.batch},"
+        f" {sidecar.identity['flavour']} {sidecar.identity['version']}, for"
+        f" {sidecar.identity['gpu']} ({sidecar.identity['compute_capability']}):"
+        f" {described_precision(sidecar.precision)}"
+        for path, sidecar in PlanStore(bundle).sidecars().items()
+    ]
 
 
 def _recipe_lines(recipe: Recipe) -> list[str]:
