@@ -26,7 +26,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -92,8 +92,6 @@ class JoinedParts(io.RawIOBase):
         self._paths = paths
         self._starts = [0, *accumulate(path.stat().st_size for path in paths)]
         self._position = 0
-        self._index = -1
-        self._file: BinaryIO | None = None
 
     def readable(self) -> bool:
         """Whether it can be read: yes."""
@@ -114,24 +112,12 @@ class JoinedParts(io.RawIOBase):
         if self._position >= self._starts[-1]:
             return 0
         index = bisect_right(self._starts, self._position) - 1
-        part = self._part(index)
-        part.seek(self._position - self._starts[index])
-        count = part.readinto(buffer)  # type: ignore[attr-defined]  # open(, "rb") has it
+        # opened anew each time: the buffer around this asks for a MiB at once
+        with self._paths[index].open("rb", buffering=0) as part:
+            part.seek(self._position - self._starts[index])
+            count = part.readinto(buffer)
         self._position += count
-        return int(count)
-
-    def _part(self, index: int) -> BinaryIO:
-        if self._file is None or index != self._index:
-            if self._file is not None:
-                self._file.close()
-            self._file, self._index = self._paths[index].open("rb"), index
-        return self._file
-
-    def close(self) -> None:
-        """Close the part that is open."""
-        if self._file is not None:
-            self._file.close()
-        super().close()
+        return count
 
 
 def file_sha256(file: IO[bytes] | Path) -> str:
