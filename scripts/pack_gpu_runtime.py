@@ -28,6 +28,7 @@ from unpack_gpu_runtime import (
     SUMS,
     RuntimePackError,
     file_sha256,
+    member_place,
     new_folder,
     say,
     version_pair,
@@ -114,7 +115,8 @@ def collect(target: Target, given: Sequence[Path], left_out: set[str], folder: P
         cxrsweep only the last part differs.
 
     Raises:
-        RuntimePackError: pip fails, or a package to leave out is not among them.
+        RuntimePackError: pip fails, a wheel has files without a place, or a package to leave
+            out is not among them.
     """
     settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
     asked = settings["project"]["optional-dependencies"]["gpu"]
@@ -130,7 +132,21 @@ def collect(target: Target, given: Sequence[Path], left_out: set[str], folder: P
             f"--leave-out {', '.join(sorted(unknown))}: not among {', '.join(wheels.values())}"
         )
     kept = [path for path, name in wheels.items() if name not in left_out]
+    for path in kept:
+        check_members(path)
     return sorted(kept, key=lambda path: (LAST.get(wheels[path], 0), path.name))
+
+
+def check_members(wheel: Path) -> None:
+    """Find here, where it can be mended, what would fail on the host.
+
+    Raises:
+        RuntimePackError: a file of the wheel has no place in the host's folder.
+    """
+    with zipfile.ZipFile(wheel) as archive:
+        for name in archive.namelist():
+            if not name.endswith("/") and member_place(name, wheel.name).match("*.pth"):
+                say(f"note: {wheel.name} holds {name}, which Python does not read on PYTHONPATH")
 
 
 def wheel_spelling(name: str) -> str:

@@ -20,7 +20,7 @@ import pack_gpu_runtime
 import pycuda_wheel
 import pytest
 import unpack_gpu_runtime
-from pack_gpu_runtime import collect, main, oldest_glibc
+from pack_gpu_runtime import check_members, collect, main, oldest_glibc
 from tiny_wheels import HERE, make_parts, make_wheel
 from unpack_gpu_runtime import RuntimePackError
 
@@ -97,6 +97,20 @@ def test_packing_puts_what_changes_often_last_and_leaves_out_what_is_named(
     assert not any(word.startswith("pycuda") for word in asked)
     with pytest.raises(RuntimePackError, match=r"--leave-out numpi: not among .*mako"):
         collect(HERE, [own], {"numpi"}, tmp_path / "wheels")
+
+
+def test_what_would_fail_on_the_host_is_told_when_packing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path_file = make_wheel(tmp_path, "tiny", {"tiny.py": b"", "tiny-hook.pth": b"import tiny\n"})
+    check_members(path_file)
+    assert capsys.readouterr().out == (
+        "note: tiny-1.0-py3-none-any.whl holds tiny-hook.pth, which Python does not read on"
+        " PYTHONPATH\n"
+    )
+    headers = make_wheel(tmp_path, "tiny", {"tiny-1.0.data/headers/tiny.h": b""})
+    with pytest.raises(RuntimePackError, match="leave it out with --leave-out when packing"):
+        check_members(headers)
 
 
 @pytest.mark.parametrize(
