@@ -21,6 +21,7 @@ lint: develop
 
 types: develop
 	$(BIN)/mypy -p cxrsweep.engine -p cxrsweep.export -p cxrsweep.bench
+	$(BIN)/mypy scripts
 
 bench: develop ## the sweep beside its limits and a PyTorch loop; ARCHIVE=folder for your own files
 	$(BIN)/cxrsweep bench rivals export/demo/bundle $(ARCHIVE)

@@ -131,7 +131,7 @@ def test_shipped_networks_fit_their_size_and_their_weights(demo_bundle: Bundle) 
 def test_no_document_or_file_names_a_machine() -> None:
     tracked = [
         path
-        for layer in ("engine", "export", "bench", "tests", "docs")
+        for layer in ("engine", "export", "bench", "scripts", "tests", "docs")
         for path in (REPOSITORY / layer).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts and path != Path(__file__)
     ]

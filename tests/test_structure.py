@@ -14,6 +14,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 LAYERS = {"engine": 0, "export": 1, "bench": 2}
 # The command line names its commands as text and imports them when asked; only as text.
 MODULES = [path for layer in LAYERS for path in sorted((REPOSITORY / layer).rglob("*.py"))]
+ALL_FILES = [*MODULES, *sorted((REPOSITORY / "scripts").glob("*.py"))]
 
 
 def imports_of(path: Path) -> set[str]:
@@ -55,7 +56,7 @@ def test_plain_install_needs_no_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(REPOSITORY)))
+@pytest.mark.parametrize("path", ALL_FILES, ids=lambda path: str(path.relative_to(REPOSITORY)))
 def test_files_fit_their_room(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -69,7 +70,7 @@ def test_files_fit_their_room(path: Path) -> None:
             assert length <= 40, f"{path}: {node.name} has {length} lines"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(REPOSITORY)))
+@pytest.mark.parametrize("path", ALL_FILES, ids=lambda path: str(path.relative_to(REPOSITORY)))
 def test_public_functions_that_raise_say_what(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
