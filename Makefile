@@ -18,6 +18,7 @@ test: lint types ## lint, type-check and run every test
 lint: develop
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/hadolint Dockerfile.gpu
 
 types: develop
 	$(BIN)/mypy -p cxrsweep.engine -p cxrsweep.export -p cxrsweep.bench

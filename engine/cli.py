@@ -83,6 +83,10 @@ class RootGroup(LazyGroup):
     homes={
         "sweep": ("cxrsweep.engine.commands:sweep", "Score every radiograph of an archive."),
         "inspect": ("cxrsweep.engine.commands:inspect", "Say what a bundle or a run is."),
+        "doctor": (
+            "cxrsweep.engine.doctor.command:doctor",
+            "Say what this machine can do and what is missing.",
+        ),
         "demo": ("cxrsweep.bench.commands:demo", "Sweep a small synthetic archive."),
         "export": (
             "cxrsweep.export.commands:export",
