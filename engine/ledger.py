@@ -48,12 +48,11 @@ class Ledger:
         if isinstance(file, Checked):
             meter.pixels += file.header.width * file.header.height
 
-    def decoded(self, shard: Shard, seconds: float, *, is_starving: bool) -> None:
-        """Note what a batch took to decode, and whether the network stood idle meanwhile."""
+    def decoded(self, shard: Shard, seconds: float, starving_s: float) -> None:
+        """Note what a batch took to decode, and how long the network stood idle for it."""
         meter = self._meter(shard)
         meter.seconds["decode"] += seconds
-        if is_starving:
-            meter.waits["starving_decode"] += seconds
+        meter.waits["starving_decode"] += starving_s
 
     def scored(self, shard: Shard, busy_s: float, waited_s: float) -> None:
         """Note what a batch took in the network, and how long the sweep waited for it."""

@@ -16,6 +16,7 @@ from cxrsweep.engine.gate import header_of
 from cxrsweep.engine.header import Header, Limits
 
 MAX_BYTES_AHEAD = 256 * 2**20
+MAX_CHUNK = 8
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,10 @@ class Rejected:
     reason: Refused
 
 
+def _size(entry: Entry) -> int:
+    return max(entry.size, 0)
+
+
 def file_content(location: str, limits: Limits) -> bytes:
     """Read one regular file.
 
@@ -56,7 +61,7 @@ def file_content(location: str, limits: Limits) -> bytes:
     try:
         # Non-blocking, because opening a named pipe would otherwise wait for a writer for ever.
         descriptor = os.open(location, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as stream:
+        with os.fdopen(descriptor, "rb", buffering=0):
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise Refused(FailureCode.READ_FAILED, "not a regular file")
@@ -65,7 +70,7 @@ def file_content(location: str, limits: Limits) -> bytes:
                     FailureCode.TOO_LARGE,
                     f"{status.st_size} bytes, over {limits.mebibytes:g} MiB",
                 )
-            content = stream.read(most + 1) or b""
+            content = _whole(descriptor, status.st_size, most)
             if len(content) > most:  # it grew, or the system could not tell its size
                 raise Refused(FailureCode.TOO_LARGE, f"over {limits.mebibytes:g} MiB")
             return content
@@ -74,6 +79,18 @@ def file_content(location: str, limits: Limits) -> bytes:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise Refused(FailureCode.READ_FAILED, reason) from error
+
+
+def _whole(descriptor: int, declared: int, most: int) -> bytes:
+    """All bytes of a file, whatever it says its size is, but hardly more than `most`."""
+    # One byte more than declared: exactly the declared size is then the end, in one call.
+    first = os.read(descriptor, min(declared, most) + 1)
+    if first and len(first) == declared:
+        return first
+    pieces = [first]
+    while pieces[-1] and (room := most + 1 - sum(map(len, pieces))) > 0:
+        pieces.append(os.read(descriptor, min(room, 1 << 20)))
+    return b"".join(pieces)
 
 
 def checked_from_entry(entry: Entry, limits: Limits) -> Checked | Rejected:
@@ -106,22 +123,42 @@ class Reader:
         self._pool = ThreadPoolExecutor(threads, "cxrsweep-read")
         self._limits = limits
         self._ahead = ahead
+        self._chunk = max(1, min(MAX_CHUNK, ahead // (2 * threads)))
 
     def read(self, entries: Iterable[Entry]) -> Iterator[Checked | Rejected]:
         """Yield every entry, read and checked, in order."""
-        waiting: deque[tuple[Future[Checked | Rejected], int]] = deque()
-        bytes_ahead = 0
-        for entry in entries:
-            size = max(entry.size, 0)
-            while waiting and (len(waiting) >= self._ahead or bytes_ahead + size > MAX_BYTES_AHEAD):
-                future, read = waiting.popleft()
+        waiting: deque[tuple[Future[list[Checked | Rejected]], int, int]] = deque()
+        files_ahead = bytes_ahead = 0
+        for chunk in self._chunks(entries):
+            size = sum(_size(entry) for entry in chunk)
+            while waiting and (
+                files_ahead + len(chunk) > self._ahead or bytes_ahead + size > MAX_BYTES_AHEAD
+            ):
+                future, files, read = waiting.popleft()
+                files_ahead -= files
                 bytes_ahead -= read
-                yield future.result()
-            future = self._pool.submit(checked_from_entry, entry, self._limits)
-            waiting.append((future, size))
+                yield from future.result()
+            waiting.append((self._pool.submit(self._checked, chunk), len(chunk), size))
+            files_ahead += len(chunk)
             bytes_ahead += size
         while waiting:
-            yield waiting.popleft()[0].result()
+            yield from waiting.popleft()[0].result()
+
+    def _chunks(self, entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+        """A few small files at a time: handing over each alone costs as much as reading it."""
+        chunk: list[Entry] = []
+        size = 0
+        for entry in entries:
+            if chunk and (len(chunk) == self._chunk or size + _size(entry) > MAX_BYTES_AHEAD // 16):
+                yield chunk
+                chunk, size = [], 0
+            chunk.append(entry)
+            size += _size(entry)
+        if chunk:
+            yield chunk
+
+    def _checked(self, chunk: list[Entry]) -> list[Checked | Rejected]:
+        return [checked_from_entry(entry, self._limits) for entry in chunk]
 
     def close(self) -> None:
         """Drop what is read ahead and stop the threads."""

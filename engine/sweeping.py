@@ -15,6 +15,7 @@ from cxrsweep.engine.batches import Batch, batches_of
 from cxrsweep.engine.bundle import Bundle
 from cxrsweep.engine.cuda import DevicePixels
 from cxrsweep.engine.decode import Decoded, Uint8
+from cxrsweep.engine.decoding import DecodedBatch, DecodingThread
 from cxrsweep.engine.device import chosen_device
 from cxrsweep.engine.failures import Refused
 from cxrsweep.engine.geometry import check_fit
@@ -100,6 +101,7 @@ class _Sweep:
         self._stop = stop
         self._reader = Reader(options.limits, options.threads + 1, 3 * stages.batch)
         self._stages = stages
+        self._decoding = DecodingThread(stages.decoder)
         self._runner = stages.runner
         self._in_flight: deque[_InFlight] = deque()
         self._network_idle_since = 0.0
@@ -107,7 +109,7 @@ class _Sweep:
 
     def run(self, shards: Sequence[Shard]) -> None:
         """Read, decode and score shard after shard; never wait between them."""
-        for shard, step in self._steps(shards):
+        for shard, step in self._decoding.decoded(self._steps(shards)):
             if self._stop.is_set():
                 break
             if isinstance(step, Rejected):
@@ -143,16 +145,12 @@ class _Sweep:
             return Rejected(file.entry, file.cost, reason)
         return file
 
-    def _submit(self, shard: Shard, batch: Batch) -> None:
-        start = time.perf_counter()
-        decoded = self._stages.decoder.decode(
-            [file.content for file in batch.files], [file.header for file in batch.files]
-        )
+    def _submit(self, shard: Shard, batch: DecodedBatch) -> None:
         is_starving = all(flight.pending.is_done() for flight in self._in_flight)
-        self._ledger.decoded(shard, time.perf_counter() - start, is_starving=is_starving)
-        pending = self._runner.submit(decoded.pixels)
-        headers = [(file.entry, file.header) for file in batch.files]
-        self._in_flight.append(_InFlight(shard, headers, decoded, pending))
+        self._ledger.decoded(shard, batch.seconds, batch.waited_s if is_starving else 0.0)
+        pending = self._runner.submit(batch.decoded.pixels)
+        headers = [(file.entry, file.header) for file in batch.files.files]
+        self._in_flight.append(_InFlight(shard, headers, batch.decoded, pending))
 
     def _collect(self) -> None:
         flight = self._in_flight.popleft()
@@ -178,5 +176,6 @@ class _Sweep:
 
     def __exit__(self, *_: object) -> None:
         self._reader.close()
+        self._decoding.close()
         self._in_flight.clear()
         self._stages.close()

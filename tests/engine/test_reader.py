@@ -65,3 +65,18 @@ def test_what_cannot_be_read_says_why(tmp_path: Path, name: str) -> None:
         file_content(f"{tmp_path}/{name}", Limits())
     assert refused.value.code == FailureCode.READ_FAILED
     assert refused.value.reason
+
+
+@pytest.mark.parametrize("declared", [0, 10, 2**20 - 1, 2**20, 2**21, 2**22])
+def test_a_file_is_read_whole_whatever_size_it_declares(tmp_path: Path, declared: int) -> None:
+    content = bytes(range(256)) * 8192
+    (tmp_path / "file").write_bytes(content)
+    with (tmp_path / "file").open("rb") as stream:
+        assert reading._whole(stream.fileno(), declared, 2**22) == content
+    with (tmp_path / "file").open("rb") as stream:
+        assert 1000 < len(reading._whole(stream.fileno(), declared, 1000)) <= 1002
+
+
+def test_an_empty_file_is_read_as_no_bytes(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    assert file_content(str(tmp_path / "empty"), Limits()) == b""
