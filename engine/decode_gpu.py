@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -60,10 +61,9 @@ class GpuDecoder:
         place = class_for(self._classes, (header.width * header.height for header in headers))
         try:
             return self._decoded(self._pipeline(place), contents, headers)
-        except RuntimeError:
-            # One bad file or too little memory: the CPU finds out which, radiograph by radiograph.
+        except RuntimeError:  # one bad file, or too little memory
             del self._pipelines[place]
-            return self._on_cpu.decode(contents, headers)
+            return self._decoded_without_the_bad(place, contents, headers)
 
     def decode_and_wait(self, files: Sequence[Checked]) -> None:
         """Decode a batch and wait until the GPU has done it, to time it."""
@@ -96,6 +96,25 @@ class GpuDecoder:
             dense.data_ptr(), len(contents), self._stream, (pixels, dense)
         )
         return Decoded(given, refused, lambda: _constants(lowest, highest))
+
+    def _decoded_without_the_bad(
+        self, place: int, contents: Sequence[bytes], headers: Sequence[Header]
+    ) -> Decoded[Uint8 | DevicePixels]:
+        """The CPU finds the bad files; the GPU decodes the others, as it would without them."""
+        found = self._on_cpu.decode(contents, headers)
+        good = [number for number in range(len(contents)) if number not in found.refused]
+        if not good or not found.refused:
+            return found
+        # A good file stands in, so that the others keep their places in the batch.
+        chosen = [number if number in good else good[0] for number in range(len(contents))]
+        try:
+            again = self._decoded(
+                self._pipeline(place), [contents[n] for n in chosen], [headers[n] for n in chosen]
+            )
+        except RuntimeError:
+            del self._pipelines[place]
+            return found
+        return replace(again, refused=again.refused | found.refused)
 
     def _pipeline(self, place: int) -> Any:
         """The pipeline of a class of size, made when the first of its batches comes."""

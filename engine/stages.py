@@ -138,17 +138,19 @@ def _on_gpu(request: StageRequest, gpu: Gpu, flavour: Flavour) -> Stages:
                 raise
             batch //= 2
             request.say(f"{error}; trying a batch of {batch}")
-    classes = _classes(request, context, batch)
+    classes = _classes(request, gpu, context, batch)
     decoder = GpuDecoder(recipe, batch, request.threads, context, classes)
     closers = (runner.close, decoder.close, context.close)
     facts = {"jpeg_share": [found.as_json() for found in classes], "plan": plan.path.stem}
     return Stages(decoder, runner, batch, GPU_BATCH_PIXELS, facts, closers)
 
 
-def _classes(request: StageRequest, context: CudaContext, batch: int) -> list[SizeClass]:
+def _classes(request: StageRequest, gpu: Gpu, context: CudaContext, batch: int) -> list[SizeClass]:
     """The decoder's use per class of size: as this run began, or measured now."""
     if request.earlier and "jpeg_share" in request.earlier:
         return [size_class_from_json(values) for values in request.earlier["jpeg_share"]]
+
+    from cxrsweep.engine.doctor.jpeg_engines import engine_notes, jpeg_engine_check
 
     def seconds_of(use: DecoderUse, batches: Sequence[Sequence[Checked]]) -> float:
         only = [SizeClass(NO_LIMIT_MP, use, {})]
@@ -159,4 +161,7 @@ def _classes(request: StageRequest, context: CudaContext, batch: int) -> list[Si
             decoder.close()
 
     request.say("measuring the JPEG engines on a sample of the archive")
-    return measured_classes(request.sample(), context.number, batch, seconds_of)
+    classes = measured_classes(request.sample(), context.number, batch, seconds_of)
+    for line in engine_notes(jpeg_engine_check(gpu), classes):
+        request.say(line)
+    return classes

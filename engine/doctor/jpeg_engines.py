@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 
 from cxrsweep.engine.doctor.checks import CAPABILITIES, GPU_CONTAINER, Check, one_line
 from cxrsweep.engine.doctor.libraries import open_nvjpeg
 from cxrsweep.engine.errors import DeviceError
 from cxrsweep.engine.gpu import Gpu
+from cxrsweep.engine.jpeg_share import SizeClass
 
 NAME = "JPEG engines"
+SAME_RATE = 0.03  # two settings that do the same differ by about this much from noise
 SHOW_ENGINES = f"{GPU_CONTAINER} -e NVIDIA_DRIVER_CAPABILITIES={CAPABILITIES}"
 
 
@@ -39,6 +42,29 @@ def judged(gpu: Gpu, facts: str) -> Check:
 def has_engines(compute_capability: tuple[int, int]) -> bool:
     """Whether GPUs of this kind are built with JPEG engines: A100, Hopper, large Blackwells."""
     return compute_capability in ((8, 0), (9, 0)) or compute_capability[0] == 10
+
+
+def engine_notes(check: Check, classes: Sequence[SizeClass]) -> list[str]:
+    """What a sweep should say about the JPEG engines: hidden, or shown and yet not used.
+
+    Args:
+        check: from `jpeg_engine_check`.
+        classes: measured; where engines decode, all of a batch on them is not as fast as none.
+    """
+    if check.state == "warn":
+        return [f"JPEG engines: {check.facts}. {check.remedy}"]
+    unused = [
+        found
+        for found in classes
+        if found.rates and abs(found.rates["1.0"] / found.rates["0.0"] - 1) < SAME_RATE
+    ]
+    if "with" not in check.facts or not unused:
+        return []
+    return [
+        f"JPEG engines: {check.facts}, but files of up to {unused[0].up_to_mp:g} megapixels decode"
+        " as fast without them, so DALI may have fallen back; see `cxrsweep doctor` and"
+        f" {SHOW_ENGINES}"
+    ]
 
 
 def _found(engines: int, cores: int) -> Check:

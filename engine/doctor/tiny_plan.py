@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from cxrsweep.engine.doctor.checks import one_line
 from cxrsweep.engine.errors import PlanError
 from cxrsweep.engine.plans.flavour import Flavour
+from cxrsweep.engine.plans.log import PlanLog, log_of
 
 SHAPE = (1, 4)
 _NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING, which pycuda does not name
@@ -21,18 +22,19 @@ def build_tiny_plan(flavour: Flavour) -> bytes:
     Raises:
         PlanError: TensorRT does not, with what it says.
     """
-    trt, logger = flavour.trt, _listener(flavour.trt)
-    builder = _must(trt.Builder(logger), "make a builder", logger)
+    trt, log = flavour.trt, log_of(flavour)
+    log.clear()
+    builder = _must(trt.Builder(log.logger), "make a builder", log)
     # Needed by TensorRT 10, accepted and without effect in 11.
     typed = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
-    network = _must(builder.create_network(typed), "make a network", logger)
-    given = _must(network.add_input("x", trt.float32, SHAPE), "add an input", logger)
+    network = _must(builder.create_network(typed), "make a network", log)
+    given = _must(network.add_input("x", trt.float32, SHAPE), "add an input", log)
     layer = network.add_elementwise(given, given, trt.ElementWiseOperation.SUM)
-    doubled = _must(layer, "add a layer", logger).get_output(0)
+    doubled = _must(layer, "add a layer", log).get_output(0)
     doubled.name = "y"
     network.mark_output(doubled)
     plan = builder.build_serialized_network(network, builder.create_builder_config())
-    return bytes(_must(plan, "build the plan", logger))
+    return bytes(_must(plan, "build the plan", log))
 
 
 def run_tiny_plan(flavour: Flavour, plan: bytes) -> str:
@@ -69,39 +71,25 @@ def _given() -> NDArray[np.float32]:
 
 
 def _doubled(flavour: Flavour, plan: bytes, cuda: Any) -> NDArray[np.float32]:
-    logger = _listener(flavour.trt)
-    runtime = _must(flavour.trt.Runtime(logger), "make a runtime", logger)
-    trt_engine = _must(runtime.deserialize_cuda_engine(plan), "open the plan", logger)
-    execution = _must(trt_engine.create_execution_context(), "make a context", logger)
+    log = log_of(flavour)
+    log.clear()
+    runtime = _must(flavour.trt.Runtime(log.logger), "make a runtime", log)
+    trt_engine = _must(runtime.deserialize_cuda_engine(plan), "open the plan", log)
+    execution = _must(trt_engine.create_execution_context(), "make a context", log)
     given, got = _given(), np.zeros(SHAPE, np.float32)
     x, y = cuda.mem_alloc(given.nbytes), cuda.mem_alloc(got.nbytes)
     stream = cuda.Stream(flags=_NON_BLOCKING)
-    _must(execution.set_tensor_address("x", int(x)), "bind x", logger)
-    _must(execution.set_tensor_address("y", int(y)), "bind y", logger)
+    _must(execution.set_tensor_address("x", int(x)), "bind x", log)
+    _must(execution.set_tensor_address("y", int(y)), "bind y", log)
     cuda.memcpy_htod_async(x, given, stream)
-    _must(execution.execute_async_v3(stream.handle), "run the plan", logger)
+    _must(execution.execute_async_v3(stream.handle), "run the plan", log)
     cuda.memcpy_dtoh_async(got, y, stream)
     stream.synchronize()
     return got
 
 
-def _must(answer: Any, what: str, logger: Any) -> Any:
+def _must(answer: Any, what: str, log: PlanLog) -> Any:
     """Refuse the None or False with which TensorRT says that something failed."""
     if answer is None or answer is False:
-        raise PlanError(f"TensorRT does not {what}: {one_line(' '.join(logger.errors))}")
+        raise PlanError(f"TensorRT does not {what}: {one_line(log.reason())}")
     return answer
-
-
-def _listener(trt: Any) -> Any:
-    """A logger that keeps the errors: TensorRT gives its reasons nowhere else."""
-
-    class Listener(trt.ILogger):  # type: ignore[misc]
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-            self.errors: list[str] = []
-
-        def log(self, severity: Any, message: str) -> None:
-            if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
-                self.errors.append(message)
-
-    return Listener()

@@ -56,6 +56,7 @@ def built_plan(
     """
     start = time.perf_counter()
     log = log_of(flavour)
+    log.clear()
     builder = flavour.trt.Builder(log.logger)
     if builder is None:
         raise PlanError(f"{flavour} gives no builder: {log.reason()}")
@@ -68,8 +69,8 @@ def built_plan(
         raise monitor.interruption
     if content is None:
         raise PlanError(
-            f"{flavour} cannot build the plan: {log.reason()}; try a smaller --batch or a smaller"
-            " --workspace-mib, and see `cxrsweep doctor`"
+            f"{flavour} cannot build the plan: {log.reason()}; try a larger --workspace-mib or a"
+            " smaller --batch, and see `cxrsweep doctor`"
         )
     kept = bytes(config.get_timing_cache().serialize()) if cache else b""
     seconds = time.perf_counter() - start
@@ -83,6 +84,7 @@ def parsed_network(graph: bytes, flavour: Flavour) -> Any:
         PlanError: node, operator and reason.
     """
     log = log_of(flavour)
+    log.clear()
     return _parsed_network(graph, flavour.trt.Builder(log.logger), flavour, log)
 
 

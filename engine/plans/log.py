@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 from cxrsweep.engine.plans.flavour import Flavour
@@ -19,17 +18,22 @@ class PlanLog:
         self._errors: list[str] = []
         self.logger = _logger(trt, self._errors)
 
-    def reason(self) -> str:
-        """The first error since the last call, which the others follow from."""
-        first = self._errors[0].strip() if self._errors else "it gave no reason"
+    def clear(self) -> None:
+        """Forget what was said before something new is asked."""
         self._errors.clear()
-        return first
+
+    def reason(self) -> str:
+        """The first error since it was cleared, which the others follow from."""
+        return self._errors[0].strip() if self._errors else "it gave no reason"
 
 
-@cache
+_LOGS: dict[int, tuple[Any, PlanLog]] = {}
+
+
 def log_of(flavour: Flavour) -> PlanLog:
     """The log of a flavour; one for the whole process, as TensorRT keeps the first it is given."""
-    return PlanLog(flavour.trt)
+    found = _LOGS.setdefault(id(flavour.trt), (flavour.trt, PlanLog(flavour.trt)))
+    return found[1]
 
 
 def _logger(trt: Any, errors: list[str]) -> Any:

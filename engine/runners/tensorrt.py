@@ -97,8 +97,10 @@ class TensorRtRunner:
         self.depth = DEPTH
         self.name = f"{flavour}, batch {self._batch}"
         self._mark: tuple[Any, float] | None = None
+        self._log = log_of(flavour)
+        self._log.clear()
         with context.current():
-            self._runtime = flavour.trt.Runtime(log_of(flavour).logger)
+            self._runtime = flavour.trt.Runtime(self._log.logger)
             self._engine = self._checked(
                 self._runtime.deserialize_cuda_engine(plan.content), f"does not take {plan.path}"
             )
@@ -122,6 +124,7 @@ class TensorRtRunner:
         self._turn = (self._turn + 1) % DEPTH
         if slot.batch:
             slot.batch.result()  # its pinned memory is about to be written again
+        self._log.clear()
         with self._cuda.current() as driver:
             try:
                 slot.batch = self._enqueued(slot, pixels)
@@ -155,7 +158,7 @@ class TensorRtRunner:
                     event, ended = self._mark
                     now = min(now, ended + event.time_till(batch.done) / 1e3)
             except driver.Error as error:
-                raise PlanError(f"the GPU failed: {error}; {self._reason()}") from error
+                raise PlanError(f"the GPU failed: {error}; {self._log.reason()}") from error
         self._mark = (batch.done, now)
         return now
 
@@ -175,7 +178,7 @@ class TensorRtRunner:
         context = self._engine.create_execution_context()
         if context is None:
             raise DeviceMemoryError(
-                f"{self._flavour} has no memory for a batch of {self._batch}: {self._reason()}"
+                f"{self._flavour} has no memory for a batch of {self._batch}: {self._log.reason()}"
             )
         shape = (self._batch, 1, self._side, self._side)
         self._checked(context.set_input_shape(INPUT, shape), f"refuses the shape {shape}")
@@ -233,8 +236,5 @@ class TensorRtRunner:
     def _checked(self, answer: Any, fault: str) -> Any:
         """TensorRT does not raise: it returns None or False."""
         if answer is None or answer is False:
-            raise PlanError(f"{self._flavour} {fault}: {self._reason()}")
+            raise PlanError(f"{self._flavour} {fault}: {self._log.reason()}")
         return answer
-
-    def _reason(self) -> str:
-        return log_of(self._flavour).reason()

@@ -11,12 +11,19 @@ import pytest
 from cxrsweep.engine.doctor import jpeg_engines, libraries, runtimes
 from cxrsweep.engine.doctor.checks import Check
 from cxrsweep.engine.doctor.gpus import first_gpu, gpu_checks, throttles_in_words
-from cxrsweep.engine.doctor.jpeg_engines import hardware_decoder, jpeg_engine_check
+from cxrsweep.engine.doctor.jpeg_engines import (
+    engine_notes,
+    hardware_decoder,
+    jpeg_engine_check,
+    judged,
+)
 from cxrsweep.engine.doctor.libraries import Library, driver_library_check, open_nvjpeg
 from cxrsweep.engine.doctor.runtimes import flavour_check, gpu_runtime_checks, plan_run_checks
 from cxrsweep.engine.doctor.tiny_plan import build_tiny_plan, run_tiny_plan
 from cxrsweep.engine.errors import PlanError
 from cxrsweep.engine.gpu import Gpu, found_gpus
+from cxrsweep.engine.jpeg_share import SizeClass
+from cxrsweep.engine.pipelines import DecoderUse
 from cxrsweep.engine.plans.flavour import Flavour, open_flavour
 
 HAS_GPU = first_gpu() is not None
@@ -40,7 +47,7 @@ def made_up_nvml(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
         "nvmlDeviceGetCudaComputeCapability": (9, 0),
         "nvmlSystemGetDriverVersion": "580.65.06",
         "nvmlSystemGetCudaDriverVersion_v2": 13000,
-        "nvmlDeviceGetPciInfo": SimpleNamespace(busId="00000000:01:00.0"),
+        "nvmlDeviceGetPciInfo": SimpleNamespace(busIdLegacy="0000:01:00.0"),
         "nvmlDeviceGetClockInfo": 1410,
         "nvmlDeviceGetMaxClockInfo": 1980,
         "nvmlDeviceGetTemperature": 61,
@@ -334,3 +341,28 @@ def test_gpu_is_described_and_every_line_that_is_not_well_says_how_to_mend_it() 
     assert lines[0].state == "ok"
     assert all(line.remedy for line in lines if line.state in ("bad", "warn"))
     assert hardware_decoder()[0] or not jpeg_engines.has_engines(found_gpus()[0].compute_capability)
+
+
+def classes_with(rates: dict[str, float]) -> list[SizeClass]:
+    return [SizeClass(1.2, DecoderUse("mixed", 0), rates), SizeClass(4.0, DecoderUse(), {})]
+
+
+SHOWN = Check("JPEG engines", "ok", "7, with 1 cores each")
+
+
+def test_hidden_engines_are_said_with_the_remedy() -> None:
+    (line,) = engine_notes(judged(HOPPER, "0 shown"), [])
+    assert "0 shown, but NVIDIA H100 has them" in line
+    assert "NVIDIA_DRIVER_CAPABILITIES=compute,utility,video" in line
+
+
+def test_engines_that_change_nothing_are_said_to_be_unused() -> None:
+    (line,) = engine_notes(SHOWN, classes_with({"0.0": 1000.0, "1.0": 1010.0}))
+    assert "up to 1.2 megapixels decode as fast without them" in line
+    assert engine_notes(SHOWN, classes_with({"0.0": 1000.0, "1.0": 1500.0})) == []
+    assert engine_notes(SHOWN, classes_with({})) == []
+
+
+def test_a_gpu_that_has_no_engines_is_not_blamed() -> None:
+    equal = classes_with({"0.0": 1000.0, "1.0": 1000.0})
+    assert engine_notes(judged(ADA, "0 shown"), equal) == []
