@@ -1,27 +1,24 @@
 """Decoding: checked files in, equalised and fitted uint8 radiographs out.
 
 DALI fails a whole batch on one bad radiograph. A batch that raises is therefore decoded again one
-by one, and what DALI still refuses goes to OpenCV before it is given up.
+by one, and what DALI still refuses goes to the careful lane before it is given up.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from cxrsweep.engine.careful.lane import CarefulLane
 from cxrsweep.engine.failures import FailureCode, Refused
 from cxrsweep.engine.geometry import content_of
+from cxrsweep.engine.grey import Uint8, constant, other_size
 from cxrsweep.engine.header import UPRIGHT, Header
 from cxrsweep.engine.pipelines import DecoderUse, built_encoded_pipeline, built_raw_pipeline
 from cxrsweep.engine.recipe import Recipe
-
-Uint8 = NDArray[np.uint8]
 
 FAST_KINDS = frozenset({"jpeg", "png"})
 
@@ -52,59 +49,6 @@ def is_fast(header: Header) -> bool:
     return header.kind in FAST_KINDS and header.orientation == UPRIGHT
 
 
-def grey_pixels(content: bytes, header: Header) -> Uint8:
-    """Decode any kind with OpenCV and turn it as EXIF says.
-
-    Args:
-        content: the whole file.
-        header: what the gate learnt about it.
-
-    Returns:
-        (H, W, 1) uint8 as shown.
-
-    Raises:
-        Refused: CORRUPT, the decoder gives nothing or another size than the header declares.
-    """
-    flags = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
-    try:
-        grey = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
-    except cv2.error as error:
-        raise Refused(FailureCode.CORRUPT, f"{header.kind} does not decode") from error
-    if grey is None:
-        raise Refused(FailureCode.CORRUPT, f"{header.kind} does not decode")
-    if grey.shape != (header.height, header.width):
-        raise other_size(header, grey.shape)
-    return np.ascontiguousarray(upright(np.asarray(grey, np.uint8), header.orientation))[..., None]
-
-
-def constant(value: int) -> Refused:
-    """Why a radiograph of one grey value is not scored."""
-    return Refused(FailureCode.CONSTANT, f"every pixel decodes to {value}")
-
-
-def other_size(header: Header, shape: tuple[int, ...]) -> Refused:
-    """Why a radiograph that decodes to another (height, width) than declared is not scored."""
-    return Refused(
-        FailureCode.CORRUPT,
-        f"{header.kind} decodes to {shape[1]} x {shape[0]} pixels,"
-        f" its header declares {header.width} x {header.height}",
-    )
-
-
-def upright(grey: Uint8, orientation: int) -> Uint8:
-    """Turn stored pixels as EXIF orientation 1 to 8 asks: (H, W) in, (H, W) or (W, H) out.
-
-    Source: Exif 2.32, tag 0x0112: where row 0 and column 0 of the stored pixels are shown.
-    """
-    if orientation >= 5:
-        grey = grey.T
-    if orientation in (2, 3, 6, 7):
-        grey = grey[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        grey = grey[::-1]
-    return grey
-
-
 class Decoder:
     """Turns batches of checked files into network input.
 
@@ -118,7 +62,7 @@ class Decoder:
         self._recipe = recipe
         self._batch = batch
         self._threads = threads
-        self._pool = ThreadPoolExecutor(threads, "cxrsweep-decode")
+        self._careful = CarefulLane(threads)
         self._encoded, self._raw = self._encoded_pipeline(), self._raw_pipeline()
 
     def decode(self, contents: Sequence[bytes], headers: Sequence[Header]) -> Decoded[Uint8]:
@@ -146,7 +90,7 @@ class Decoder:
 
     def close(self) -> None:
         """Stop the threads and free DALI's buffers."""
-        self._pool.shutdown()
+        self._careful.close()
         del self._encoded, self._raw
 
     def _decoded_fast(self, contents: Sequence[bytes], headers: Sequence[Header]) -> _Pixels:
@@ -187,13 +131,16 @@ class Decoder:
         try:
             (one,), (shape,) = self._run_encoded([content])
         except RuntimeError:
-            return self._fitted_alone(grey_pixels(content, header))
+            (grey,) = self._careful.greys([content], [header])
+            if isinstance(grey, Refused):
+                raise grey from None
+            return self._fitted_alone(grey)
         if shape != (header.height, header.width):
             raise other_size(header, shape)
         return np.asarray(one, np.uint8)
 
     def _decoded_carefully(self, contents: Sequence[bytes], headers: Sequence[Header]) -> _Pixels:
-        greys = list(self._pool.map(_grey_or_refused, contents, headers))
+        greys = self._careful.greys(contents, headers)
         kept = [place for place, grey in enumerate(greys) if not isinstance(grey, Refused)]
         side = self._recipe.side
         pixels = np.zeros((len(contents), 1, side, side), np.uint8)
@@ -232,13 +179,6 @@ class Decoder:
 
     def _raw_pipeline(self) -> Any:
         return built_raw_pipeline(self._recipe, self._batch, self._threads)
-
-
-def _grey_or_refused(content: bytes, header: Header) -> Uint8 | Refused:
-    try:
-        return grey_pixels(content, header)
-    except Refused as reason:
-        return reason
 
 
 def _channels_first(pixels: Any) -> Uint8:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from cxrsweep.engine.cuda import CudaContext, DevicePixels
-from cxrsweep.engine.decode import Decoded, Decoder, Uint8, constant, is_fast, other_size
+from cxrsweep.engine.decode import Decoded, Decoder, is_fast
 from cxrsweep.engine.failures import Refused
+from cxrsweep.engine.grey import Uint8, constant, other_size
 from cxrsweep.engine.header import Header
 from cxrsweep.engine.jpeg_share import SizeClass, class_for
 from cxrsweep.engine.pipelines import built_encoded_pipeline

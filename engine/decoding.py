@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from cxrsweep.engine.batches import Batch
 from cxrsweep.engine.cuda import DevicePixels
-from cxrsweep.engine.decode import Decoded, Uint8
+from cxrsweep.engine.decode import Decoded
+from cxrsweep.engine.grey import Uint8
 from cxrsweep.engine.reader import Rejected
 from cxrsweep.engine.shard import Shard
 from cxrsweep.engine.stages import AnyDecoder

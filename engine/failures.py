@@ -16,6 +16,9 @@ class FailureCode(StrEnum):
     TOO_LARGE = "TOO_LARGE"
     UNSUPPORTED = "UNSUPPORTED"
     CONSTANT = "CONSTANT"
+    DECODER_CRASHED = "DECODER_CRASHED"
+    TIMEOUT = "TIMEOUT"
+    TOO_MUCH_MEMORY = "TOO_MUCH_MEMORY"
 
 
 REMEDIES: dict[FailureCode, str] = {
@@ -27,6 +30,9 @@ REMEDIES: dict[FailureCode, str] = {
     FailureCode.TOO_LARGE: "over a limit: see log.jsonl, raise --max-megapixels or --max-mebibytes",
     FailureCode.UNSUPPORTED: "a valid image of a kind that is not read: convert it to 8-bit grey",
     FailureCode.CONSTANT: "every pixel has the same value: the exposure or the export failed",
+    FailureCode.DECODER_CRASHED: "the file killed its decoder: fetch it again, trust it to nothing",
+    FailureCode.TIMEOUT: "decoding took too long: fetch it again, or convert it to 8-bit grey",
+    FailureCode.TOO_MUCH_MEMORY: "decoding needs more memory than a file may take: convert it",
 }
 
 

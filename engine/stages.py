@@ -9,11 +9,12 @@ from typing import Any, Protocol
 from cxrsweep.engine.batches import CPU_BATCH_PIXELS, GPU_BATCH_PIXELS
 from cxrsweep.engine.bundle import FP32_GRAPH, Bundle
 from cxrsweep.engine.cuda import CudaContext, DevicePixels
-from cxrsweep.engine.decode import Decoded, Decoder, Uint8
+from cxrsweep.engine.decode import Decoded, Decoder
 from cxrsweep.engine.decode_gpu import GpuDecoder
 from cxrsweep.engine.device import Device
 from cxrsweep.engine.errors import DeviceMemoryError
 from cxrsweep.engine.gpu import Gpu
+from cxrsweep.engine.grey import Uint8
 from cxrsweep.engine.header import Header
 from cxrsweep.engine.jpeg_share import (
     NO_LIMIT_MP,

@@ -14,11 +14,12 @@ from cxrsweep.engine.archive import Entry
 from cxrsweep.engine.batches import Batch, batches_of
 from cxrsweep.engine.bundle import Bundle
 from cxrsweep.engine.cuda import DevicePixels
-from cxrsweep.engine.decode import Decoded, Uint8
+from cxrsweep.engine.decode import Decoded
 from cxrsweep.engine.decoding import DecodedBatch, DecodingThread
 from cxrsweep.engine.device import chosen_device
 from cxrsweep.engine.failures import Refused
 from cxrsweep.engine.geometry import check_fit
+from cxrsweep.engine.grey import Uint8
 from cxrsweep.engine.header import Header
 from cxrsweep.engine.ledger import Ledger
 from cxrsweep.engine.memory import keep_memory_flat

@@ -10,9 +10,10 @@ import pytest
 from PIL import Image, ImageOps
 from tests_support import triangle_resized
 
-from cxrsweep.engine.decode import Decoded, Decoder, grey_pixels, is_fast, upright
+from cxrsweep.engine.decode import Decoded, Decoder, is_fast
 from cxrsweep.engine.failures import FailureCode, Refused
 from cxrsweep.engine.gate import header_of
+from cxrsweep.engine.grey import grey_pixels, upright
 from cxrsweep.engine.header import Header, Limits
 from cxrsweep.engine.recipe import Recipe
 

@@ -1,0 +1,1 @@
+"""The careful lane: decodes in processes that may die."""

@@ -1,0 +1,205 @@
+"""The careful lane with real processes that really die."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cxrsweep.engine.careful.lane import CarefulLane
+from cxrsweep.engine.failures import FailureCode, Refused
+from cxrsweep.engine.gate import header_of
+from cxrsweep.engine.grey import grey_pixels
+from cxrsweep.engine.header import Header, Limits
+
+Encoded = Callable[..., bytes]
+
+
+def children_of(pid: int) -> list[int]:
+    path = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(word) for word in path.read_text().split()] if path.exists() else []
+
+
+def nurseries() -> list[int]:
+    """Processes of this one that run the nursery."""
+    return [
+        pid
+        for task in Path("/proc/self/task").iterdir()
+        for pid in map(int, (task / "children").read_text().split())
+        if b"careful.nursery" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+
+
+@pytest.fixture
+def lane() -> Iterator[CarefulLane]:
+    opened = CarefulLane(2)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def slow(encoded: Encoded) -> tuple[bytes, Header]:
+    """A WebP of 9 megapixels: half a second to decode."""
+    noise = np.random.default_rng(0).integers(0, 256, (3000, 3000), np.uint8)
+    content = encoded(".webp", noise)
+    return content, header_of(content, Limits())
+
+
+@pytest.fixture(scope="module")
+def small(encoded: Encoded) -> tuple[bytes, Header]:
+    content = encoded(".tiff")
+    return content, header_of(content, Limits())
+
+
+def only(answers: list[object]) -> Refused:
+    (answer,) = answers
+    assert isinstance(answer, Refused)
+    return answer
+
+
+def test_pixels_are_those_of_a_decoder_in_this_process(lane: CarefulLane, encoded: Encoded) -> None:
+    endings = [".tiff", ".bmp", ".webp", ".png", ".jpg"] * 4
+    contents = [encoded(ending) for ending in endings]
+    headers = [header_of(content, Limits()) for content in contents]
+    for content, header, grey in zip(contents, headers, lane.greys(contents, headers), strict=True):
+        assert not isinstance(grey, Refused)
+        np.testing.assert_array_equal(grey, grey_pixels(content, header))
+
+
+def test_a_refusal_keeps_its_code_and_reason(
+    lane: CarefulLane, small: tuple[bytes, Header]
+) -> None:
+    content, header = small
+    other = Header(header.kind, header.width + 1, header.height, 8)
+    reason = only(lane.greys([content], [other]))
+    assert reason.code == FailureCode.CORRUPT
+    assert "its header declares 261 x 300" in reason.reason
+
+
+def test_a_file_that_takes_too_long_is_given_up_and_the_next_is_not(
+    slow: tuple[bytes, Header], small: tuple[bytes, Header]
+) -> None:
+    lane = CarefulLane(1, timeout_s=0.1)
+    reason = only(lane.greys(*zip(slow, strict=True)))
+    assert reason.code == FailureCode.TIMEOUT
+    assert reason.reason == "webp not decoded in 0.1 s"
+    (grey,) = lane.greys(*zip(small, strict=True))
+    lane.close()
+    np.testing.assert_array_equal(grey, grey_pixels(*small))
+
+
+def test_a_file_that_needs_too_much_memory_is_given_up(
+    slow: tuple[bytes, Header], small: tuple[bytes, Header]
+) -> None:
+    # 9 megapixels of WebP need 27 MB as colours alone, and as much again as YUV.
+    lane = CarefulLane(1, memory_mib=20)
+    assert only(lane.greys(*zip(slow, strict=True))).code == FailureCode.TOO_MUCH_MEMORY
+    (grey,) = lane.greys(*zip(small, strict=True))
+    lane.close()
+    np.testing.assert_array_equal(grey, grey_pixels(*small))
+
+
+def killing(deaths: int, kind: signal.Signals) -> threading.Thread:
+    """Kill the process that is decoding, as often as asked."""
+
+    def kill() -> None:
+        seen: set[int] = set()
+        deadline = time.monotonic() + 30
+        while len(seen) < deaths and time.monotonic() < deadline:
+            for nursery in nurseries():
+                for pid in set(children_of(nursery)) - seen:
+                    stat = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+                    busy_ticks = int(stat[11])  # utime: it has begun to decode
+                    if busy_ticks >= 5:
+                        os.kill(pid, kind)
+                        seen.add(pid)
+            time.sleep(0.002)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    return thread
+
+
+def test_a_file_whose_decoder_dies_twice_is_the_culprit(
+    slow: tuple[bytes, Header], small: tuple[bytes, Header]
+) -> None:
+    lane = CarefulLane(1)
+    lane.greys(*zip(small, strict=True))
+    killer = killing(2, signal.SIGSEGV)
+    first, culprit, last = lane.greys(*zip(small, slow, small, strict=True))
+    killer.join()
+    lane.close()
+    assert isinstance(culprit, Refused)
+    assert culprit.code == FailureCode.DECODER_CRASHED
+    assert culprit.reason == "webp killed its decoder: SIGSEGV"
+    for neighbour in (first, last):
+        np.testing.assert_array_equal(neighbour, grey_pixels(*small))
+
+
+def test_a_file_whose_decoder_died_of_another_is_decoded_again(slow: tuple[bytes, Header]) -> None:
+    lane = CarefulLane(1)
+    killer = killing(1, signal.SIGABRT)
+    (grey,) = lane.greys(*zip(slow, strict=True))
+    killer.join()
+    lane.close()
+    np.testing.assert_array_equal(grey, grey_pixels(*slow))
+
+
+def test_a_death_costs_far_less_than_a_second(slow: tuple[bytes, Header]) -> None:
+    # Not a speed test: a restart that imports anything would take longer than this by itself.
+    lane = CarefulLane(1, timeout_s=0.1)
+    lane.greys(*zip(slow, strict=True))
+    start = time.monotonic()
+    for _ in range(5):
+        assert only(lane.greys(*zip(slow, strict=True))).code == FailureCode.TIMEOUT
+    lane.close()
+    assert time.monotonic() - start < 5 * 2 * 1.0
+
+
+def test_processes_end_with_the_lane(small: tuple[bytes, Header]) -> None:
+    lane = CarefulLane(2)
+    lane.greys(*zip(small, strict=True))
+    (nursery,) = nurseries()
+    assert len(children_of(nursery)) == 2
+    lane.close()
+    assert not Path(f"/proc/{nursery}").exists()
+
+
+KILLED = """
+import sys, time
+from cxrsweep.engine.careful.lane import CarefulLane
+from cxrsweep.engine.gate import header_of
+from cxrsweep.engine.header import Limits
+content = open(sys.argv[1], "rb").read()
+lane = CarefulLane(2)
+lane.greys([content], [header_of(content, Limits())])
+print(lane._nursery.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def test_processes_end_when_the_sweep_is_killed(
+    small: tuple[bytes, Header], tmp_path: Path
+) -> None:
+    (tmp_path / "small.tiff").write_bytes(small[0])
+    words = [sys.executable, "-c", KILLED, str(tmp_path / "small.tiff")]
+    sweep = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    assert sweep.stdout
+    nursery = int(sweep.stdout.readline())
+    family = [nursery, *children_of(nursery)]
+    assert len(family) == 3
+    sweep.kill()
+    sweep.wait()
+    sweep.stdout.close()
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{pid}/exe").exists() for pid in family) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not [pid for pid in family if Path(f"/proc/{pid}/exe").exists()]
