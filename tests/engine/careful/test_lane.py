@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -21,6 +22,7 @@ from cxrsweep.engine.grey import grey_pixels
 from cxrsweep.engine.header import Header, Limits
 
 Encoded = Callable[..., bytes]
+LaneOf = Callable[..., CarefulLane]
 
 
 def children_of(pid: int) -> list[int]:
@@ -39,17 +41,36 @@ def nurseries() -> list[int]:
 
 
 @pytest.fixture
-def lane() -> Iterator[CarefulLane]:
-    opened = CarefulLane(2)
-    yield opened
-    opened.close()
+def lane_of() -> Iterator[Callable[..., CarefulLane]]:
+    opened: list[CarefulLane] = []
+
+    def build(processes: int, **limits: float) -> CarefulLane:
+        opened.append(CarefulLane(processes, **limits))  # type: ignore[arg-type]
+        return opened[-1]
+
+    yield build
+    for lane in opened:
+        lane.close()
 
 
 @pytest.fixture(scope="module")
-def slow(encoded: Encoded) -> tuple[bytes, Header]:
-    """A WebP of 9 megapixels: half a second to decode."""
-    noise = np.random.default_rng(0).integers(0, 256, (3000, 3000), np.uint8)
-    content = encoded(".webp", noise)
+def slow() -> tuple[bytes, Header]:
+    """A progressive JPEG of 9 megapixels whose last scan comes 200 times: seconds to decode."""
+    noise = np.random.default_rng(0).integers(100, 110, (3000, 3000), np.uint8)
+    done, encoded = cv2.imencode(".jpg", noise, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])
+    assert done
+    content = bytes(encoded)
+    start = content.rindex(b"\xff\xda")
+    header_end = start + 2 + int.from_bytes(content[start + 2 : start + 4], "big")
+    return content[:-2] + content[start:header_end] * 200 + b"\xff\xd9", Header(
+        "jpeg", 3000, 3000, 8
+    )
+
+
+@pytest.fixture(scope="module")
+def large(encoded: Encoded) -> tuple[bytes, Header]:
+    """A WebP of 9 megapixels: 27 MB as colours alone."""
+    content = encoded(".webp", np.zeros((3000, 3000), np.uint8))
     return content, header_of(content, Limits())
 
 
@@ -65,7 +86,8 @@ def only(answers: list[object]) -> Refused:
     return answer
 
 
-def test_pixels_are_those_of_a_decoder_in_this_process(lane: CarefulLane, encoded: Encoded) -> None:
+def test_pixels_are_those_of_a_decoder_in_this_process(lane_of: LaneOf, encoded: Encoded) -> None:
+    lane = lane_of(2)
     endings = [".tiff", ".bmp", ".webp", ".png", ".jpg"] * 4
     contents = [encoded(ending) for ending in endings]
     headers = [header_of(content, Limits()) for content in contents]
@@ -74,9 +96,8 @@ def test_pixels_are_those_of_a_decoder_in_this_process(lane: CarefulLane, encode
         np.testing.assert_array_equal(grey, grey_pixels(content, header))
 
 
-def test_a_refusal_keeps_its_code_and_reason(
-    lane: CarefulLane, small: tuple[bytes, Header]
-) -> None:
+def test_a_refusal_keeps_its_code_and_reason(lane_of: LaneOf, small: tuple[bytes, Header]) -> None:
+    lane = lane_of(2)
     content, header = small
     other = Header(header.kind, header.width + 1, header.height, 8)
     reason = only(lane.greys([content], [other]))
@@ -85,25 +106,22 @@ def test_a_refusal_keeps_its_code_and_reason(
 
 
 def test_a_file_that_takes_too_long_is_given_up_and_the_next_is_not(
-    slow: tuple[bytes, Header], small: tuple[bytes, Header]
+    lane_of: LaneOf, slow: tuple[bytes, Header], small: tuple[bytes, Header]
 ) -> None:
-    lane = CarefulLane(1, timeout_s=0.1)
+    lane = lane_of(1, timeout_s=0.1)
     reason = only(lane.greys(*zip(slow, strict=True)))
     assert reason.code == FailureCode.TIMEOUT
-    assert reason.reason == "webp not decoded in 0.1 s"
+    assert reason.reason == "jpeg not decoded in 0.1 s"
     (grey,) = lane.greys(*zip(small, strict=True))
-    lane.close()
     np.testing.assert_array_equal(grey, grey_pixels(*small))
 
 
 def test_a_file_that_needs_too_much_memory_is_given_up(
-    slow: tuple[bytes, Header], small: tuple[bytes, Header]
+    lane_of: LaneOf, large: tuple[bytes, Header], small: tuple[bytes, Header]
 ) -> None:
-    # 9 megapixels of WebP need 27 MB as colours alone, and as much again as YUV.
-    lane = CarefulLane(1, memory_mib=20)
-    assert only(lane.greys(*zip(slow, strict=True))).code == FailureCode.TOO_MUCH_MEMORY
+    lane = lane_of(1, memory_mib=20)
+    assert only(lane.greys(*zip(large, strict=True))).code == FailureCode.TOO_MUCH_MEMORY
     (grey,) = lane.greys(*zip(small, strict=True))
-    lane.close()
     np.testing.assert_array_equal(grey, grey_pixels(*small))
 
 
@@ -129,43 +147,42 @@ def killing(deaths: int, kind: signal.Signals) -> threading.Thread:
 
 
 def test_a_file_whose_decoder_dies_twice_is_the_culprit(
-    slow: tuple[bytes, Header], small: tuple[bytes, Header]
+    lane_of: LaneOf, slow: tuple[bytes, Header], small: tuple[bytes, Header]
 ) -> None:
-    lane = CarefulLane(1)
+    lane = lane_of(1)
     lane.greys(*zip(small, strict=True))
     killer = killing(2, signal.SIGSEGV)
     first, culprit, last = lane.greys(*zip(small, slow, small, strict=True))
     killer.join()
-    lane.close()
     assert isinstance(culprit, Refused)
     assert culprit.code == FailureCode.DECODER_CRASHED
-    assert culprit.reason == "webp killed its decoder: SIGSEGV"
+    assert culprit.reason == "jpeg killed its decoder: SIGSEGV"
     for neighbour in (first, last):
         np.testing.assert_array_equal(neighbour, grey_pixels(*small))
 
 
-def test_a_file_whose_decoder_died_of_another_is_decoded_again(slow: tuple[bytes, Header]) -> None:
-    lane = CarefulLane(1)
+def test_a_file_whose_decoder_died_of_another_is_decoded_again(
+    lane_of: LaneOf, slow: tuple[bytes, Header]
+) -> None:
+    lane = lane_of(1)
     killer = killing(1, signal.SIGABRT)
     (grey,) = lane.greys(*zip(slow, strict=True))
     killer.join()
-    lane.close()
     np.testing.assert_array_equal(grey, grey_pixels(*slow))
 
 
-def test_a_death_costs_far_less_than_a_second(slow: tuple[bytes, Header]) -> None:
+def test_a_death_costs_far_less_than_a_second(lane_of: LaneOf, slow: tuple[bytes, Header]) -> None:
     # Not a speed test: a restart that imports anything would take longer than this by itself.
-    lane = CarefulLane(1, timeout_s=0.1)
+    lane = lane_of(1, timeout_s=0.1)
     lane.greys(*zip(slow, strict=True))
     start = time.monotonic()
     for _ in range(5):
         assert only(lane.greys(*zip(slow, strict=True))).code == FailureCode.TIMEOUT
-    lane.close()
     assert time.monotonic() - start < 5 * 2 * 1.0
 
 
-def test_processes_end_with_the_lane(small: tuple[bytes, Header]) -> None:
-    lane = CarefulLane(2)
+def test_processes_end_with_the_lane(lane_of: LaneOf, small: tuple[bytes, Header]) -> None:
+    lane = lane_of(2)
     lane.greys(*zip(small, strict=True))
     (nursery,) = nurseries()
     assert len(children_of(nursery)) == 2
