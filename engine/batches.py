@@ -18,10 +18,12 @@ class Batch:
     """Files that are decoded together: either all fast or all not.
 
     Attributes:
+        is_fast: by DALI in this process; otherwise by the careful lane.
         files: in the order of the archive.
         pixels: of all of them together.
     """
 
+    is_fast: bool
     files: list[Checked] = field(default_factory=list)
     pixels: int = 0
 
@@ -32,7 +34,10 @@ class Batch:
 
 
 def batches_of(
-    stream: Iterable[Checked | Rejected], size: int, max_pixels: int
+    stream: Iterable[Checked | Rejected],
+    size: int,
+    max_pixels: int,
+    suspects: frozenset[int] = frozenset(),
 ) -> Iterator[Batch | Rejected]:
     """Group the files of one shard.
 
@@ -40,23 +45,24 @@ def batches_of(
         stream: files after the gate.
         size: most files in a batch.
         max_pixels: most pixels in a batch, unless one file alone has more.
+        suspects: ordinals of files that were in work when a worker died: never fast.
 
     Yields:
         batches of one lane each; files the gate refused, alone and at once.
     """
-    lanes = {True: Batch(), False: Batch()}
+    lanes = {True: Batch(True), False: Batch(False)}
     for checked in stream:
         if isinstance(checked, Rejected):
             yield checked
             continue
-        fast = is_fast(checked.header)
+        fast = is_fast(checked.header) and checked.entry.ordinal not in suspects
         if lanes[fast].files and lanes[fast].pixels + pixels_of(checked) > max_pixels:
             yield lanes[fast]
-            lanes[fast] = Batch()
+            lanes[fast] = Batch(fast)
         lanes[fast].add(checked)
         if len(lanes[fast].files) == size:
             yield lanes[fast]
-            lanes[fast] = Batch()
+            lanes[fast] = Batch(fast)
     yield from (batch for batch in lanes.values() if batch.files)
 
 

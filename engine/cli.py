@@ -55,8 +55,16 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, line) for name, (_, line) in self.homes.items()])
 
 
+WORDS = "cxrsweep.words"  # of the command line, in the context's meta, for who runs it again
+
+
 class RootGroup(LazyGroup):
     """The one place where an error of this project becomes a message and exit code 1."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep the words as they were given, too."""
+        ctx.meta[WORDS] = list(args)
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command that was asked for.

@@ -14,12 +14,11 @@ import click
 from rich.console import Console
 
 from cxrsweep.engine.archive.selection import Selection
-from cxrsweep.engine.bundle import open_bundle
-from cxrsweep.engine.describe import described, described_summary
+from cxrsweep.engine.cli import WORDS
 from cxrsweep.engine.header import Limits
 from cxrsweep.engine.options import SweepOptions
 from cxrsweep.engine.progress import BarWatcher, PlainWatcher, Watcher
-from cxrsweep.engine.sweeping import sweep as run_sweep
+from cxrsweep.engine.supervise import supervised
 
 
 @contextlib.contextmanager
@@ -92,6 +91,10 @@ def watcher_for_terminal() -> Iterator[Watcher]:
     "--no-build", is_flag=True, help="Refuse a bundle without a fitting plan, build none."
 )
 @click.option(
+    "--no-supervisor", is_flag=True,
+    help="Sweep in this process, which a hostile file may end; for debuggers.",
+)  # fmt: skip
+@click.option(
     "--threads", type=click.IntRange(min=1), default=None, help="CPU cores to use.  [default: all]"
 )
 def sweep(archives: tuple[Path, ...], bundle_folder: Path, output: Path, **asked: object) -> None:
@@ -107,12 +110,31 @@ def sweep(archives: tuple[Path, ...], bundle_folder: Path, output: Path, **asked
         cxrsweep sweep radiographs/ -b demo/bundle -o run
         cxrsweep sweep list.csv -b demo/bundle -o run --exclude 'masks/*'
     """
-    options = _options_from(asked)
+    if not asked.pop("no_supervisor"):
+        words = click.get_current_context().meta[WORDS]
+        again = [words[0], "--no-supervisor", *words[1:]]
+        raise click.exceptions.Exit(supervised(output, again, said, click.echo))
+    raise click.exceptions.Exit(_swept_here(archives, bundle_folder, output, _options_from(asked)))
+
+
+def said(line: str) -> None:
+    """Progress goes to stderr."""
+    click.echo(line, err=True)
+
+
+def _swept_here(
+    archives: tuple[Path, ...], bundle_folder: Path, output: Path, options: SweepOptions
+) -> int:
+    # Only the worker needs these, and they take a second to import.
+    from cxrsweep.engine.bundle import open_bundle
+    from cxrsweep.engine.describe import described_summary
+    from cxrsweep.engine.sweeping import sweep as run_sweep
+
     bundle = open_bundle(bundle_folder)
     with stopping_gently() as stop, watcher_for_terminal() as watcher:
         summary = run_sweep(archives, bundle, output, options, watcher=watcher, stop=stop)
     click.echo(described_summary(summary, bundle.recipe.intended_use))
-    raise click.exceptions.Exit(summary.exit_code)
+    return summary.exit_code
 
 
 def _options_from(asked: dict[str, object]) -> SweepOptions:
@@ -132,4 +154,6 @@ def inspect(folder: Path) -> None:
         cxrsweep inspect demo/bundle
         cxrsweep inspect demo/run
     """
+    from cxrsweep.engine.describe import described
+
     click.echo(described(folder))

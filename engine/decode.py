@@ -65,7 +65,9 @@ class Decoder:
         self._careful = CarefulLane(threads)
         self._encoded, self._raw = self._encoded_pipeline(), self._raw_pipeline()
 
-    def decode(self, contents: Sequence[bytes], headers: Sequence[Header]) -> Decoded[Uint8]:
+    def decode(
+        self, contents: Sequence[bytes], headers: Sequence[Header], *, carefully: bool = False
+    ) -> Decoded[Uint8]:
         """Decode one batch whose radiographs are either all fast or all not.
 
         A radiograph that `check_fit` refuses must not get here.
@@ -73,11 +75,12 @@ class Decoder:
         Args:
             contents: whole files.
             headers: from the gate, in the same order.
+            carefully: not in this process, whatever they are.
 
         Returns:
             pixels of all of them, and the reason for each that has none.
         """
-        if all(is_fast(header) for header in headers):
+        if not carefully and all(is_fast(header) for header in headers):
             pixels, refused = self._decoded_fast(contents, headers)
         else:
             pixels, refused = self._decoded_carefully(contents, headers)

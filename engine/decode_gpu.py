@@ -46,19 +46,20 @@ class GpuDecoder:
         self._pipelines: dict[int, Any] = {}
 
     def decode(
-        self, contents: Sequence[bytes], headers: Sequence[Header]
+        self, contents: Sequence[bytes], headers: Sequence[Header], *, carefully: bool = False
     ) -> Decoded[Uint8 | DevicePixels]:
         """Decode one batch whose radiographs are either all fast or all not.
 
         Args:
             contents: whole files.
             headers: from the gate, in the same order.
+            carefully: not in this process, whatever they are.
 
         Returns:
             pixels on the GPU, or in host memory where the CPU had to decode; and refusals.
         """
-        if not all(is_fast(header) for header in headers):
-            return self._on_cpu.decode(contents, headers)
+        if carefully or not all(is_fast(header) for header in headers):
+            return self._on_cpu.decode(contents, headers, carefully=carefully)
         place = class_for(self._classes, (header.width * header.height for header in headers))
         try:
             return self._decoded(self._pipeline(place), contents, headers)

@@ -12,6 +12,7 @@ from cxrsweep.engine.batches import Batch
 from cxrsweep.engine.cuda import DevicePixels
 from cxrsweep.engine.decode import Decoded
 from cxrsweep.engine.grey import Uint8
+from cxrsweep.engine.journal import Journal
 from cxrsweep.engine.reader import Rejected
 from cxrsweep.engine.shard import Shard
 from cxrsweep.engine.stages import AnyDecoder
@@ -41,10 +42,12 @@ class DecodingThread:
 
     Args:
         decoder: releases Python's lock while it works.
+        journal: told what is being decoded.
     """
 
-    def __init__(self, decoder: AnyDecoder) -> None:
+    def __init__(self, decoder: AnyDecoder, journal: Journal) -> None:
         self._decoder = decoder
+        self._journal = journal
         self._pool = ThreadPoolExecutor(1, "cxrsweep-decode")
 
     def decoded(
@@ -69,7 +72,10 @@ class DecodingThread:
     def _timed(self, batch: Batch) -> _Timed:
         start = time.perf_counter()
         contents = [file.content for file in batch.files]
-        decoded = self._decoder.decode(contents, [file.header for file in batch.files])
+        headers = [file.header for file in batch.files]
+        self._journal.begin([file.entry.ordinal for file in batch.files])
+        decoded = self._decoder.decode(contents, headers, carefully=not batch.is_fast)
+        self._journal.end()
         return decoded, time.perf_counter() - start
 
 

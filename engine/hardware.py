@@ -22,6 +22,17 @@ def cores() -> int:
     return allowed
 
 
+def memory_limit_mib() -> int:
+    """Memory this process may use in MiB: the machine's or the container's, whichever is less."""
+    limit = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        most = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+        limit = min(limit, limit if most == "max" else int(most))
+    except (OSError, ValueError):
+        pass  # no cgroup v2: the machine's stands
+    return limit // 2**20
+
+
 def hardware_facts() -> dict[str, object]:
     """CPU, cores, memory in MiB and system, as plain values."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20

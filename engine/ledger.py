@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 from cxrsweep.engine.archive import Entry
 from cxrsweep.engine.failures import Refused
@@ -12,16 +12,8 @@ from cxrsweep.engine.progress import Watcher
 from cxrsweep.engine.reader import Checked, Rejected
 from cxrsweep.engine.run import Run
 from cxrsweep.engine.shard import Shard
+from cxrsweep.engine.spool import Spool, Spooled
 from cxrsweep.engine.table import Row, printable
-
-
-@dataclass
-class _OpenShard:
-    """Rows and reasons of an unfinished shard by ordinal, and what it cost so far."""
-
-    rows: dict[int, Row] = field(default_factory=dict)
-    reasons: dict[int, Refused] = field(default_factory=dict)
-    meter: ShardMeter = field(default_factory=ShardMeter)
 
 
 class Ledger:
@@ -30,13 +22,21 @@ class Ledger:
     Args:
         run: receives the finished parts and the log.
         watcher: told about every finished radiograph.
+        shards: that will be swept; rows that an earlier start left of them are taken over.
     """
 
-    def __init__(self, run: Run, watcher: Watcher) -> None:
+    def __init__(self, run: Run, watcher: Watcher, shards: Sequence[Shard]) -> None:
         self._run = run
         self._watcher = watcher
-        self._open: dict[Shard, _OpenShard] = {}
+        self._spool = Spool(run.folder.parts)
+        self._fresh: dict[Shard, list[int]] = {}
         self._last = time.perf_counter()
+        loaded = {shard: self._spool.load(shard) for shard in shards}
+        self._open = {shard: known for shard, known in loaded.items() if known.rows}
+        self.known = {shard: frozenset(known.rows) for shard, known in self._open.items()}
+        for shard, opened in list(self._open.items()):
+            watcher.advanced(len(opened.rows), len(opened.reasons))
+            self._finish_if_whole(shard, opened)
 
     def read(self, shard: Shard, file: Checked | Rejected, waited_s: float) -> None:
         """Note what a file took to read and check."""
@@ -62,19 +62,29 @@ class Ledger:
 
     def add(self, shard: Shard, entry: Entry, row: Row, reason: Refused | None = None) -> None:
         """Take one row; write the part if it was the last of its shard."""
-        opened = self._open.setdefault(shard, _OpenShard())
+        opened = self._open.setdefault(shard, Spooled())
         opened.rows[entry.ordinal] = row
+        self._fresh.setdefault(shard, []).append(entry.ordinal)
         opened.meter.radiographs += 1
         if reason:
             opened.meter.failures[reason.code] += 1
             opened.reasons[entry.ordinal] = reason
         self._watcher.advanced(1, int(not row.is_ok))
-        if len(opened.rows) == shard.count:
-            self._finish(shard, opened)
+        self._finish_if_whole(shard, opened)
 
-    def _finish(self, shard: Shard, opened: _OpenShard) -> None:
+    def spool(self) -> None:
+        """Put the rows of unfinished shards where a restart finds them."""
+        for shard, ordinals in self._fresh.items():
+            opened = self._open[shard]
+            opened.meter.wall_s = opened.earlier_s + time.perf_counter() - self._last
+            self._spool.append(shard, ordinals, opened)
+        self._fresh.clear()
+
+    def _finish_if_whole(self, shard: Shard, opened: Spooled) -> None:
+        if len(opened.rows) < shard.count:
+            return
         now = time.perf_counter()
-        opened.meter.wall_s, self._last = now - self._last, now
+        opened.meter.wall_s, self._last = opened.earlier_s + now - self._last, now
         rows = [opened.rows[ordinal] for ordinal in sorted(opened.rows)]
         self._run.folder.write_part(shard, self._run.bundle.recipe, rows, opened.meter)
         for ordinal, reason in sorted(opened.reasons.items()):
@@ -84,7 +94,9 @@ class Ledger:
                 error=reason.code,
                 reason=printable(reason.reason),
             )
+        self._spool.drop(shard)
+        self._fresh.pop(shard, None)
         del self._open[shard]
 
     def _meter(self, shard: Shard) -> ShardMeter:
-        return self._open.setdefault(shard, _OpenShard()).meter
+        return self._open.setdefault(shard, Spooled()).meter

@@ -37,7 +37,7 @@ class AnyDecoder(Protocol):
     """Turns checked files into pixels, in host memory or on a GPU."""
 
     def decode(
-        self, contents: Sequence[bytes], headers: Sequence[Header]
+        self, contents: Sequence[bytes], headers: Sequence[Header], *, carefully: bool = False
     ) -> Decoded[Uint8 | DevicePixels]:
         """Decode one batch whose radiographs are either all fast or all not."""
         ...

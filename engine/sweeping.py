@@ -21,6 +21,7 @@ from cxrsweep.engine.failures import Refused
 from cxrsweep.engine.geometry import check_fit
 from cxrsweep.engine.grey import Uint8
 from cxrsweep.engine.header import Header
+from cxrsweep.engine.journal import Journal, suspects_of
 from cxrsweep.engine.ledger import Ledger
 from cxrsweep.engine.memory import keep_memory_flat
 from cxrsweep.engine.options import SweepOptions
@@ -77,8 +78,8 @@ def sweep(
         if shards:
             stages = opened.opened_stages(watcher.told)
             watcher.started(opened.done, opened.indexed)
-            with _Sweep(opened, stages, watcher, stop) as loop:
-                loop.run(shards)
+            with _Sweep(opened, stages, shards, watcher, stop) as loop:
+                loop.run()
         return opened.finish()
 
 
@@ -95,22 +96,32 @@ class _InFlight:
 class _Sweep:
     """Everything that is open while shards are swept."""
 
-    def __init__(self, run: Run, stages: Stages, watcher: Watcher, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        run: Run,
+        stages: Stages,
+        shards: Sequence[Shard],
+        watcher: Watcher,
+        stop: threading.Event,
+    ) -> None:
         options = run.options
         self._run = run
         self._recipe = run.bundle.recipe
         self._stop = stop
         self._reader = Reader(options.limits, options.threads + 1, 3 * stages.batch)
         self._stages = stages
-        self._decoding = DecodingThread(stages.decoder)
+        self._shards = shards
+        self._suspects = suspects_of(run.folder.folder)
+        self._journal = Journal(run.folder.folder)
+        self._decoding = DecodingThread(stages.decoder, self._journal)
         self._runner = stages.runner
         self._in_flight: deque[_InFlight] = deque()
         self._network_idle_since = 0.0
-        self._ledger = Ledger(run, watcher)  # last, because it starts the clock
+        self._ledger = Ledger(run, watcher, shards)  # last, because it starts the clock
 
-    def run(self, shards: Sequence[Shard]) -> None:
+    def run(self) -> None:
         """Read, decode and score shard after shard; never wait between them."""
-        for shard, step in self._decoding.decoded(self._steps(shards)):
+        for shard, step in self._decoding.decoded(self._steps()):
             if self._stop.is_set():
                 break
             if isinstance(step, Rejected):
@@ -121,18 +132,21 @@ class _Sweep:
                 self._collect()
         while self._in_flight:
             self._collect()
+        self._ledger.spool()
 
-    def _steps(self, shards: Sequence[Shard]) -> Iterator[tuple[Shard, Batch | Rejected]]:
-        files = self._reader.read(self._run.entries_of(shards))
-        for shard in shards:
-            files_of_shard = self._files_of(shard, files)
-            for step in batches_of(files_of_shard, self._stages.batch, self._stages.batch_pixels):
+    def _steps(self) -> Iterator[tuple[Shard, Batch | Rejected]]:
+        known = frozenset().union(*self._ledger.known.values())
+        entries = self._run.entries_of(self._shards)
+        files = self._reader.read(entry for entry in entries if entry.ordinal not in known)
+        size, pixels = self._stages.batch, self._stages.batch_pixels
+        for shard in self._shards:
+            for step in batches_of(self._files_of(shard, files), size, pixels, self._suspects):
                 yield shard, step
 
     def _files_of(
         self, shard: Shard, files: Iterator[Checked | Rejected]
     ) -> Iterator[Checked | Rejected]:
-        for _ in range(shard.count):
+        for _ in range(shard.count - len(self._ledger.known.get(shard, ()))):
             start = time.perf_counter()
             file = next(files)
             self._ledger.read(shard, file, time.perf_counter() - start)
@@ -167,6 +181,7 @@ class _Sweep:
             else:
                 row = ok_row(self._recipe, entry.radiograph, header, scores, place)
                 self._ledger.add(flight.shard, entry, row)
+        self._ledger.spool()
 
     def _refuse(self, shard: Shard, entry: Entry, header: Header | None, reason: Refused) -> None:
         row = failed_row(self._recipe, entry.radiograph, header, reason)
@@ -178,5 +193,6 @@ class _Sweep:
     def __exit__(self, *_: object) -> None:
         self._reader.close()
         self._decoding.close()
+        self._journal.close()
         self._in_flight.clear()
         self._stages.close()

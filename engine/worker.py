@@ -1,0 +1,28 @@
+"""The process that sweeps, started by the supervisor: `python -m` runs the command line in it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+
+from cxrsweep.engine.cli import main
+
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+def die_with(supervisor: int) -> None:
+    """Ask the kernel to end this process with its supervisor, however that ends.
+
+    Args:
+        supervisor: its process id.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != supervisor:  # it ended before the kernel was asked
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    die_with(int(sys.argv.pop(1)))
+    main()
