@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader, Dataset
 from cxrsweep.engine.archive import open_archives
 from cxrsweep.engine.archive.selection import Selection
 from cxrsweep.engine.recipe import Recipe, recipe_from_toml
-from cxrsweep.export.bundling import fused_from_recipe
+from cxrsweep.export.trained import fused_from_recipe
 
 
 class Radiographs(Dataset[Tensor]):
