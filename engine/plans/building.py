@@ -129,9 +129,7 @@ def _config(
     return config
 
 
-def _prepare_kernels(
-    config: Any, flavour: Flavour, target: Target, settings: PlanSettings
-) -> None:
+def _prepare_kernels(config: Any, flavour: Flavour, target: Target, settings: PlanSettings) -> None:
     """TensorRT for RTX compiles kernels on the GPU that runs them; named, it prepares for one."""
     name = settings.kernels_for
     if not name and target != Target() and not settings.hardware_compatible:
