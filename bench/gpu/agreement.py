@@ -91,6 +91,6 @@ def score_agreement(
         "mean_box_shift_px": float(np.nan_to_num(boxes, nan=recipe.side).mean()),
         "largest_lung_fraction_difference": float(fractions.max()),
         "decision_flips": int(flips.sum()),
-        "flipped": [names[place] for place in np.flatnonzero(flips)][:8],
+        "flipped": [names[place] for place in np.flatnonzero(flips).tolist()][:8],
         "worst": names[int(per_radiograph.argmax())],
     }

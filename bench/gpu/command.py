@@ -35,7 +35,10 @@ STEPS = (
     Step("torch", f"{HOME}.torch_rival:compare", 75),
     Step("ceilings", f"{HOME}.stage_ceilings:measure", 80),
     Step("latency", f"{HOME}.latency:measure", 45),
-    Step("end-to-end", f"{HOME}.end_to_end:measure", 160),
+    Step("sweep given", f"{HOME}.end_to_end:sweep_given", 60),
+    Step("sweep jpeg-1024", f"{HOME}.end_to_end:sweep_jpeg", 60),
+    Step("sweep png-1024", f"{HOME}.end_to_end:sweep_png", 60),
+    Step("torch loop", f"{HOME}.end_to_end:race_loop", 75),
 )
 # Others read what these leave.
 NEEDED = ("files", "reference", "flavours")

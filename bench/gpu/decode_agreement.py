@@ -10,7 +10,6 @@ from cxrsweep.bench.gpu.agreement import pixel_agreement
 from cxrsweep.bench.gpu.files import CODECS, batches_of_files, files_of
 from cxrsweep.bench.gpu.kits import (
     CpuKit,
-    DevicePixels,
     Kit,
     Uint8,
     decoded,
@@ -18,6 +17,7 @@ from cxrsweep.bench.gpu.kits import (
     opened_kit,
 )
 from cxrsweep.bench.gpu.setting import Note, Setting
+from cxrsweep.engine.cuda import DevicePixels
 from cxrsweep.engine.reader import Checked
 
 BATCH = 16

@@ -17,7 +17,7 @@ from typing import Any
 import pynvml
 
 from cxrsweep.bench.gpu.evidence import without_paths
-from cxrsweep.bench.gpu.files import ARCHIVES, described_files, files_of, linked
+from cxrsweep.bench.gpu.files import described_files, files_of, linked
 from cxrsweep.bench.gpu.kits import number_of
 from cxrsweep.bench.gpu.setting import Note, Setting
 from cxrsweep.bench.gpu.torch_rival import require_torch, run_module, torch_device
@@ -55,19 +55,31 @@ class Swept:
     gpu_peak_mib: float | None
 
 
-def measure(setting: Setting, note: Note) -> None:
-    """Sweep every archive, then let the PyTorch loop have one of them."""
-    for archive in ARCHIVES:
-        files = files_of(setting, archive)
-        limits = setting.earlier("ceilings").get(archive, {}).get("ceilings", {})
-        guess = min(limits.get("least", GUESS_PER_S), limits.get("shared", GUESS_PER_S))
-        count = 8 if setting.quick else wanted_count(guess, SWEEP_S, len(files))
-        folder = linked(setting.scratch / f"links-{archive}", files, count)
-        swept = run_sweep(setting, folder, setting.scratch / f"run-{archive}")
-        note(archive, {"files": described_files(files), **described_sweep(swept, limits)})
-        if archive == LOOP_ARCHIVE:
-            jpeg_rate = swept.rate
-    note("loop", _loop(setting, jpeg_rate))
+def sweep_given(setting: Setting, note: Note) -> None:
+    """The folder that was given, or phantoms of every size."""
+    _measure(setting, note, "given")
+
+
+def sweep_jpeg(setting: Setting, note: Note) -> None:
+    """Grey JPEG of 1024 x 1024."""
+    _measure(setting, note, "jpeg-1024")
+
+
+def sweep_png(setting: Setting, note: Note) -> None:
+    """Grey PNG of 1024 x 1024."""
+    _measure(setting, note, "png-1024")
+
+
+def _measure(setting: Setting, note: Note, archive: str) -> None:
+    files = files_of(setting, archive)
+    limits = setting.earlier("ceilings").get(archive, {}).get("ceilings", {})
+    guess = min(limits.get("least", GUESS_PER_S), limits.get("shared", GUESS_PER_S))
+    count = 8 if setting.quick else wanted_count(guess, SWEEP_S, len(files))
+    folder = linked(setting.scratch / f"links-{archive}", files, count)
+    note("files", described_files(files))
+    swept = run_sweep(setting, folder, setting.scratch / f"run-{archive}")
+    for name, figure in described_sweep(swept, limits).items():
+        note(name, figure)
 
 
 def wanted_count(per_s: float, seconds: float, least: int) -> int:
@@ -173,26 +185,22 @@ def _watched(
         time.sleep(TICK_S)
 
 
-def _loop(setting: Setting, sweep_rate: float) -> dict[str, Any]:
-    """The PyTorch DataLoader loop on one archive, in its own process; never costs the rest."""
-    try:
-        require_torch(setting)
-        files = files_of(setting, LOOP_ARCHIVE)
-        count = 8 if setting.quick else wanted_count(LOOP_GUESS_PER_S, LOOP_S, len(files))
-        folder = linked(setting.scratch / "links-loop", files, count)
-        output = setting.scratch / "loop.json"
-        words = [str(setting.recipe), str(folder), str(output), str(setting.batch)]
-        words += [str(setting.threads), str(setting.threads), torch_device(setting)]
-        run_module(setting, "cxrsweep.bench.rivals.pytorch_loop", words)
-    except Exception as reason:  # noqa: BLE001 (a rival that fails says so beside the sweeps)
-        return {"reason": without_paths(f"{type(reason).__name__}: {reason}")}
+def race_loop(setting: Setting, note: Note) -> None:
+    """The PyTorch DataLoader loop on one archive, beside its sweep."""
+    require_torch(setting)
+    files = files_of(setting, LOOP_ARCHIVE)
+    count = setting.batch if setting.quick else wanted_count(LOOP_GUESS_PER_S, LOOP_S, len(files))
+    folder = linked(setting.scratch / "links-loop", files, count)
+    output = setting.scratch / "loop.json"
+    words = [str(setting.recipe), str(folder), str(output), str(setting.batch)]
+    words += [str(setting.threads), str(setting.threads), torch_device(setting)]
+    note("archive", LOOP_ARCHIVE)
+    note("settings", {"workers": setting.threads, "batch": setting.batch})
+    run_module(setting, "cxrsweep.bench.rivals.pytorch_loop", words)
     result = json.loads(output.read_bytes())
     rate = result["radiographs"] / result["seconds"]
-    return {
-        "archive": LOOP_ARCHIVE,
-        "radiographs": result["radiographs"],
-        "radiographs_per_s": round(rate, 2),
-        "workers": setting.threads,
-        "batch": setting.batch,
-        "sweep_over_loop": round(sweep_rate / rate, 3),
-    }
+    note("radiographs", result["radiographs"])
+    note("radiographs_per_s", round(rate, 2))
+    sweep_rate = setting.earlier(f"sweep {LOOP_ARCHIVE}").get("radiographs_per_s")
+    if sweep_rate:
+        note("sweep_over_loop", round(sweep_rate / rate, 3))

@@ -29,8 +29,16 @@ def reason_of(error: BaseException) -> dict[str, str]:
     """Type, message and the last frames of an error, without local paths."""
     frames = traceback.extract_tb(error.__traceback__)[-FRAMES:]
     trace = " > ".join(f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in frames)
-    message = without_paths(f"{type(error).__name__}: {error}")[:REASON_LENGTH]
+    message = _message(error)
+    first = error.__context__
+    # Closing what an error has broken fails as well: the first error is the reason.
+    if first is not None and not error.__suppress_context__ and error.__cause__ is None:
+        message = f"{_message(first)}; then {message}"
     return {"reason": message, "trace": trace}
+
+
+def _message(error: BaseException) -> str:
+    return without_paths(f"{type(error).__name__}: {error}")[:REASON_LENGTH]
 
 
 class Evidence:

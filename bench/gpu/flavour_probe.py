@@ -71,7 +71,9 @@ def _plan_apart(
 ) -> Plan:
     """A plan on the disk, but not yet where a sweep would find it: it may abort the process."""
     apart = scratch / f"probe-{flavour.name}-{settings.kernels_for}-{target.gpu == 'any'}"
-    shutil.copytree(bundle.folder, apart, ignore=shutil.ignore_patterns("plans"))
+    shutil.copytree(
+        bundle.folder, apart, ignore=shutil.ignore_patterns("plans"), dirs_exist_ok=True
+    )
     return PlanStore(open_bundle(apart)).keep(built, flavour, target, settings)
 
 

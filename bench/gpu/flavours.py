@@ -24,21 +24,23 @@ class Way:
         name: in the evidence.
         flavour: that builds and runs.
         probe: function of the probes' module.
+        kernels_for: as in PlanSettings; None is a plan for any GPU.
         most_s: seconds it may take.
     """
 
     name: str
     flavour: FlavourName
     probe: str
+    kernels_for: str | None
     most_s: float
 
 
 # What is preferred stands first: the first that works is kept in the bundle.
 WAYS = (
-    Way("tensorrt_rtx CURRENT", "tensorrt_rtx", "rtx_current", MOST_S),
-    Way("tensorrt_rtx SM80", "tensorrt_rtx", "rtx_sm80", MOST_S),
-    Way("tensorrt_rtx portable", "tensorrt_rtx", "rtx_portable", MOST_S),
-    Way("tensorrt this GPU", "tensorrt", "tensorrt_here", FULL_S),
+    Way("tensorrt_rtx CURRENT", "tensorrt_rtx", "rtx_current", "CURRENT", MOST_S),
+    Way("tensorrt_rtx SM80", "tensorrt_rtx", "rtx_sm80", "SM80", MOST_S),
+    Way("tensorrt_rtx portable", "tensorrt_rtx", "rtx_portable", None, MOST_S),
+    Way("tensorrt this GPU", "tensorrt", "tensorrt_here", "", FULL_S),
 )
 
 
@@ -47,10 +49,11 @@ def try_all(setting: Setting, note: Note) -> None:
 
     Raises:
         PlanError: none works, so no step can run a network.
+        StepSkipped: on a CPU.
     """
     if setting.device == "cpu":
         raise StepSkipped("a CPU needs no TensorRT")
-    works: dict[FlavourName, str] = {}
+    works: dict[FlavourName, Way] = {}
     for way in WAYS:
         if find_spec(way.flavour) is None:
             note(way.name, {"status": "skipped", "reason": f"{way.flavour} is not installed"})
@@ -61,8 +64,9 @@ def try_all(setting: Setting, note: Note) -> None:
         why = {key: text for key in ("reason", "trace") if (text := getattr(ended, key))}
         note(way.name, {"status": ended.status, **why, **ended.notes})
         if ended.status == "ok":
-            works.setdefault(way.flavour, way.name)
+            works.setdefault(way.flavour, way)
     chosen = [name for name in FLAVOURS if name in works]
     if not chosen:
         raise PlanError("no installed TensorRT builds, loads and runs a plan on this GPU")
-    note("chosen", {"flavour": chosen[0], "way": works[chosen[0]]})
+    way = works[chosen[0]]
+    note("chosen", {"flavour": way.flavour, "way": way.name, "kernels_for": way.kernels_for})

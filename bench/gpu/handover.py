@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from cxrsweep.bench.gpu.agreement import are_equal
 from cxrsweep.bench.gpu.files import files_of, repeated
@@ -15,6 +15,7 @@ from cxrsweep.engine.stages import AnyDecoder
 
 BATCHES = 200
 SHARE = 0.65
+RESERVE_S = 8.0
 
 
 def compare_handovers(setting: Setting, note: Note) -> None:
@@ -29,8 +30,10 @@ def compare_handovers(setting: Setting, note: Note) -> None:
         note("lengths", [len(batch) for batch in batches])
         note("unequal_lengths", unequal)
         count = 6 if setting.quick else BATCHES
-        wrong = in_a_row(decoder, runner, batches, expected, count)
-        note("batches_in_a_row", count)
+        done, wrong = in_a_row(
+            decoder, runner, batches, expected, count, lambda: setting.left_s > RESERVE_S
+        )
+        note("batches_in_a_row", done)
         note("unequal_batches", wrong)
         note("is_equal", not wrong and not unequal)
 
@@ -71,11 +74,21 @@ def in_a_row(
     batches: Sequence[Sequence[Checked]],
     expected: Sequence[Scores],
     count: int,
-) -> list[int]:
+    has_time: Callable[[], bool] = lambda: True,
+) -> tuple[int, list[int]]:
     """Decode and submit as a sweep does; only what is in flight keeps the pixels.
 
+    Args:
+        decoder: gives the pixels.
+        runner: made for it.
+        batches: taken in turn.
+        expected: scores of each.
+        count: most batches.
+        has_time: whether to go on.
+
     Returns:
-        numbers of the batches whose scores differ from the expected in a bit; the first 20.
+        how many were scored, and the numbers of those whose scores differ from the expected in a
+        bit, the first 20.
     """
     in_flight: deque[tuple[int, Pending]] = deque()
     wrong = []
@@ -85,12 +98,14 @@ def in_a_row(
         if not are_equal(pending.result(), expected[done % len(expected)]):
             wrong.append(done)
 
-    for number in range(count):
+    number = 0
+    while number < count and has_time():
         pixels = decoded(decoder, batches[number % len(batches)]).pixels
         in_flight.append((number, runner.submit(pixels)))
         del pixels
+        number += 1
         if len(in_flight) > runner.depth:
             collect()
     while in_flight:
         collect()
-    return wrong[:20]
+    return number, wrong[:20]

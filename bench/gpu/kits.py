@@ -19,13 +19,14 @@ from cxrsweep.engine.bundle import FP32_GRAPH, Bundle, open_bundle
 from cxrsweep.engine.cuda import CudaContext, DevicePixels
 from cxrsweep.engine.decode import Decoded, Decoder
 from cxrsweep.engine.decode_gpu import GpuDecoder
-from cxrsweep.engine.errors import DeviceError
+from cxrsweep.engine.errors import DeviceError, PlanMismatchError
 from cxrsweep.engine.gpu import Gpu, found_gpus
 from cxrsweep.engine.jpeg_share import NO_LIMIT_MP, SizeClass
 from cxrsweep.engine.pipelines import DecoderUse
 from cxrsweep.engine.plans.flavour import Flavour, open_flavour
-from cxrsweep.engine.plans.ready import ready_plan
-from cxrsweep.engine.plans.settings import target_of
+from cxrsweep.engine.plans.ready import build_plan, ready_plan
+from cxrsweep.engine.plans.settings import PlanSettings, Target, target_of
+from cxrsweep.engine.plans.store import Plan
 from cxrsweep.engine.reader import Checked
 from cxrsweep.engine.runners import Pending, Runner
 from cxrsweep.engine.runners.openvino import OpenVinoRunner
@@ -139,6 +140,7 @@ class GpuKit:
         threads: CPU cores to use.
         gpu: which.
         flavour: that works on it.
+        kernels_for: what plans are prepared for, as in PlanSettings; None is any GPU.
 
     Raises:
         DeviceError: CUDA does not start.
@@ -147,9 +149,16 @@ class GpuKit:
     batch_pixels = GPU_BATCH_PIXELS
     shares: tuple[float, ...] = (0.0, 0.65, 1.0)
 
-    def __init__(self, bundle: Bundle, threads: int, gpu: Gpu, flavour: Flavour) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        threads: int,
+        gpu: Gpu,
+        flavour: Flavour,
+        kernels_for: str | None = "",
+    ) -> None:
         self.bundle, self._threads = bundle, threads
-        self._gpu, self._flavour = gpu, flavour
+        self._gpu, self._flavour, self._kernels_for = gpu, flavour, kernels_for
         self._cuda = CudaContext(gpu)
         self._stream = self._cuda.stream()
 
@@ -163,8 +172,17 @@ class GpuKit:
         """TensorRT with the plan of this batch, built where there is none."""
         from cxrsweep.engine.runners.tensorrt import TensorRtRunner
 
-        plan = ready_plan(self.bundle, self._flavour, target_of(self._gpu), batch)
-        return TensorRtRunner(plan, self._flavour, self._cuda, self.bundle.recipe.side)
+        return TensorRtRunner(self._plan(batch), self._flavour, self._cuda, self.bundle.recipe.side)
+
+    def _plan(self, batch: int) -> Plan:
+        """The plan of a batch, built in the way that was found to work."""
+        target = target_of(self._gpu)
+        try:
+            return ready_plan(self.bundle, self._flavour, target, batch, may_build=False)
+        except PlanMismatchError:
+            settings = PlanSettings(batch=batch, kernels_for=self._kernels_for or "")
+            wanted = Target() if self._kernels_for is None else target
+            return build_plan(self.bundle, self._flavour, wanted, settings)
 
     def on_host(self, pixels: Pixels) -> Uint8:
         """Copied after the decoder's stream has come to its end."""
@@ -242,9 +260,11 @@ def opened_kit(setting: Setting) -> Iterator[Kit]:
     if setting.device == "cpu":
         kit = CpuKit(bundle, setting.threads)
     else:
-        chosen = setting.earlier("flavours").get("chosen")
-        flavour = open_flavour(chosen["flavour"] if chosen else None)
-        kit = GpuKit(bundle, setting.threads, asked_gpu(setting.device), flavour)
+        chosen = setting.earlier("flavours").get("chosen", {})
+        flavour = open_flavour(chosen.get("flavour"))
+        kernels_for = chosen.get("kernels_for", "")
+        gpu = asked_gpu(setting.device)
+        kit = GpuKit(bundle, setting.threads, gpu, flavour, kernels_for)
     try:
         yield kit
     finally:

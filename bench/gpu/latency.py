@@ -6,10 +6,12 @@ import time
 
 import numpy as np
 
+from cxrsweep.bench.gpu.evidence import reason_of
 from cxrsweep.bench.gpu.kits import Kit, Uint8, opened_kit, opened_runner
 from cxrsweep.bench.gpu.score_check import reference
 from cxrsweep.bench.gpu.setting import Note, Setting
 from cxrsweep.bench.gpu.spread import spread_of
+from cxrsweep.engine.errors import CxrsweepError
 from cxrsweep.engine.runners import Runner
 
 # In the order of interest: what there is no time for is the least missed.
@@ -31,9 +33,13 @@ def measure(setting: Setting, note: Note) -> None:
                 note(f"batch {batch}", {"reason": "no time left"})
                 continue
             start = time.perf_counter()
-            with opened_runner(kit, batch) as runner:
-                opening_s = time.perf_counter() - start
-                figures = latencies(kit, runner, tiled(pixels, batch), setting.quick)
+            try:
+                with opened_runner(kit, batch) as runner:
+                    opening_s = time.perf_counter() - start
+                    figures = latencies(kit, runner, tiled(pixels, batch), setting.quick)
+            except CxrsweepError as error:  # no memory, no plan: for this batch alone
+                note(f"batch {batch}", reason_of(error))
+                continue
             note(f"batch {batch}", {"opening_s": round(opening_s, 2), **figures})
 
 

@@ -32,6 +32,7 @@ COPY_BYTES, COPIES = 256 * 2**20, 20
 NETWORK_BATCHES = 8
 LEAST_IN_GROUP = 8
 USUAL_SHARE = 0.65
+RESERVE_S = 8.0
 
 
 def measure(setting: Setting, note: Note) -> None:
@@ -54,6 +55,9 @@ def measure(setting: Setting, note: Note) -> None:
             plain = {**asdict(limits), "least": limits.least, "shared": limits.shared, **copies}
             note(name, {**measured, "ceilings": {k: round(v, 2) for k, v in plain.items()}})
         for name, group in groups_of(files["given"]).items():
+            if setting.left_s < RESERVE_S:
+                note(f"decode {name}", {"reason": "no time left"})
+                continue
             note(f"decode {name}", _decode_rates(kit, group, setting, kit.shares))
 
 

@@ -102,23 +102,18 @@ def _latency(result: Result) -> list[str]:
     ]
 
 
-def _end_to_end(result: Result) -> list[str]:
-    lines = [
-        f"{name}: {found['radiographs_per_s']:.0f}/s, E {found.get('E_least', '-')} of the slowest"
-        f" stage, {found.get('E_shared', '-')} shared; {found['host_peak_mib']:.0f} MiB, GPU"
-        f" {found['gpu_peak_mib']} MiB"
-        for name, found in result.items()
-        if name in ARCHIVES
+def _sweep(found: Result) -> list[str]:
+    gpu = "" if found["gpu_peak_mib"] is None else f", {found['gpu_peak_mib']:.0f} MiB on the GPU"
+    return [
+        f"{found['radiographs_per_s']:.0f}/s, E {found.get('E_least', '-')} of the slowest stage,"
+        f" {found.get('E_shared', '-')} shared; {found['host_peak_mib']:.0f} MiB{gpu}"
     ]
-    loop = result.get("loop", {})
-    if "sweep_over_loop" in loop:
-        lines.append(
-            f"PyTorch loop {loop['radiographs_per_s']:.0f}/s on {loop['archive']}: the sweep is"
-            f" {loop['sweep_over_loop']} times as fast"
-        )
-    elif loop:
-        lines.append(f"PyTorch loop: {loop['reason'][:200]}")
-    return lines
+
+
+def _loop(found: Result) -> list[str]:
+    ratio = found.get("sweep_over_loop")
+    beside = f"; the sweep is {ratio} times as fast" if ratio else ""
+    return [f"{found['radiographs_per_s']:.0f}/s on {found['archive']}{beside}"]
 
 
 _WORDS: dict[str, Callable[[Result], list[str]]] = {
@@ -130,5 +125,6 @@ _WORDS: dict[str, Callable[[Result], list[str]]] = {
     "torch": _torch,
     "ceilings": _ceilings,
     "latency": _latency,
-    "end-to-end": _end_to_end,
+    "torch loop": _loop,
+    **{f"sweep {name}": _sweep for name in ARCHIVES},
 }

@@ -39,7 +39,11 @@ def compare(setting: Setting, note: Note) -> None:
 
 
 def require_torch(setting: Setting) -> None:
-    """Skip the step where a package is missing that the networks are made of."""
+    """Skip the step where a package is missing that the networks are made of.
+
+    Raises:
+        StepSkipped: what is missing.
+    """
     needed = ["torch", "safetensors"]
     recipe = recipe_from_toml(setting.recipe)
     parts = [recipe.classifier, *([recipe.segmenter] if recipe.segmenter else [])]
@@ -86,6 +90,9 @@ def _note_modes(setting: Setting, note: Note, found: dict[str, Any]) -> None:
             said = without_paths(figures["error"]) if isinstance(figures, dict) else figures
             note(mode, said)
             continue
-        columns = [np.array(figures.pop(k), np.float32) for k in ("scores", "boxes", "fractions")]
-        agreement = score_agreement(recipe, names, truth, Scores(*columns, None))
+        scores, boxes, fractions = (
+            np.array(figures.pop(name), np.float32) for name in ("scores", "boxes", "fractions")
+        )
+        answer = Scores(scores, boxes, fractions, None)
+        agreement = score_agreement(recipe, names, truth, answer)
         note(mode, {**figures, "agreement": agreement})

@@ -101,11 +101,12 @@ def main() -> None:
     network = fused_from_recipe(recipe, Path(recipe_path).parent)
     with np.load(reference) as held:
         pixels = torch.from_numpy(held["pixels"]).to(device)
+    names = tuple(network.output_names)
     found: dict[str, Any] = {"torch": torch.__version__, "batch": int(batch)}
     with torch.inference_mode():
         for mode, make in modes_of(network, device).items():
             try:
-                found[mode] = measured(make, pixels, int(batch), network.output_names)
+                found[mode] = measured(make, pixels, int(batch), names)
             except Exception as error:  # noqa: BLE001 (torch.compile raises anything; keep the rest)
                 found[mode] = {"error": f"{type(error).__name__}: {str(error)[:600]}"}
             Path(output).write_text(json.dumps(found), encoding="utf-8")
