@@ -30,6 +30,7 @@ LOOP_S, LOOP_GUESS_PER_S = 8.0, 400.0
 LOOP_ARCHIVE = "jpeg-1024"
 PROGRAM = "from cxrsweep.engine.cli import main; main()"
 TICK_S = 0.1
+FINISHED = (0, 3)  # 3: with failed rows, which the counts tell
 
 
 class SweepFailedError(CxrsweepError):
@@ -129,7 +130,7 @@ def run_sweep(setting: Setting, folder: Path, run: Path) -> Swept:
             [sys.executable, "-c", PROGRAM, *words], stdout=stream, stderr=stream
         )
         code, host_peak_mib = _watched(process, setting, memory)
-    if code:
+    if code not in FINISHED:
         said = without_paths(log.read_text(errors="replace")[-800:]).strip()
         raise SweepFailedError(f"the sweep of {folder.name} ended with {code}: {said}")
     record = json.loads((run / "run.json").read_bytes())
@@ -189,7 +190,10 @@ def race_loop(setting: Setting, note: Note) -> None:
     """The PyTorch DataLoader loop on one archive, beside its sweep."""
     require_torch(setting)
     files = files_of(setting, LOOP_ARCHIVE)
-    count = setting.batch if setting.quick else wanted_count(LOOP_GUESS_PER_S, LOOP_S, len(files))
+    sweep_rate = setting.earlier(f"sweep {LOOP_ARCHIVE}").get("radiographs_per_s")
+    guess = min(sweep_rate or LOOP_GUESS_PER_S, LOOP_GUESS_PER_S)
+    # Whole batches: a shorter last one would be compiled anew, on the clock.
+    count = (1 if setting.quick else math.ceil(guess * LOOP_S / setting.batch)) * setting.batch
     folder = linked(setting.scratch / "links-loop", files, count)
     output = setting.scratch / "loop.json"
     words = [str(setting.recipe), str(folder), str(output), str(setting.batch)]
@@ -201,6 +205,5 @@ def race_loop(setting: Setting, note: Note) -> None:
     rate = result["radiographs"] / result["seconds"]
     note("radiographs", result["radiographs"])
     note("radiographs_per_s", round(rate, 2))
-    sweep_rate = setting.earlier(f"sweep {LOOP_ARCHIVE}").get("radiographs_per_s")
     if sweep_rate:
         note("sweep_over_loop", round(sweep_rate / rate, 3))

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from cxrsweep.bench.gpu.agreement import joined, score_agreement
+from cxrsweep.bench.gpu.agreement import are_equal, joined, score_agreement
 from cxrsweep.bench.gpu.kits import asked_gpu
 from cxrsweep.bench.gpu.score_check import reference
 from cxrsweep.bench.gpu.setting import Note, Setting
@@ -96,10 +96,13 @@ def _execute(setting: Setting, note: Note, bundle: Bundle, plan: Plan, flavour: 
     found = joined([runner.submit(pixels[s : s + setting.batch]).result() for s in starts])
     agreement = score_agreement(bundle.recipe, names, truth, found)
     note("agreement", agreement)
+    first = runner.submit(pixels[: setting.batch]).result()
     start = time.perf_counter()
     for _ in range(EXECUTIONS):
-        runner.submit(pixels[: setting.batch]).result()
+        last = runner.submit(pixels[: setting.batch]).result()
     note("ms_per_batch_from_host", round((time.perf_counter() - start) / EXECUTIONS * 1e3, 3))
+    # TensorRT for RTX may exchange kernels while it runs; a run started again must score alike.
+    note("is_repeatable", are_equal(first, last))
     runner.close()
     context.close()
     if agreement["largest_score_difference"] > WRONG:

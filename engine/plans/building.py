@@ -136,7 +136,8 @@ def _prepare_kernels(config: Any, flavour: Flavour, target: Target, settings: Pl
         name = "CURRENT"
     if not name:
         return
-    known = flavour.trt.ComputeCapability.__members__
+    capabilities = flavour.trt.ComputeCapability
+    known = capabilities.__members__
     if name not in known:
         raise PlanError(f"{flavour} prepares no kernels for {name!r}, only for {', '.join(known)}")
     config.num_compute_capabilities = 1
