@@ -39,7 +39,11 @@ def demo(output: Path) -> None:
     cls=LazyGroup,
     context_settings=CONTEXT,
     homes={
-        "rivals": ("cxrsweep.bench.rivals_command:rivals", "Race the sweep against a PyTorch loop.")
+        "rivals": (
+            "cxrsweep.bench.rivals_command:rivals",
+            "Race the sweep against a PyTorch loop.",
+        ),
+        "gpu": ("cxrsweep.bench.gpu.command:gpu", "Collect evidence on a GPU host."),
     },
 )
 def bench() -> None:

@@ -17,7 +17,12 @@ from cxrsweep.engine.failures import FailureCode, Refused
 from cxrsweep.engine.geometry import content_of
 from cxrsweep.engine.grey import Uint8, constant, other_size
 from cxrsweep.engine.header import UPRIGHT, Header
-from cxrsweep.engine.pipelines import DecoderUse, built_encoded_pipeline, built_raw_pipeline
+from cxrsweep.engine.pipelines import (
+    DALI_ERRORS,
+    DecoderUse,
+    built_encoded_pipeline,
+    built_raw_pipeline,
+)
 from cxrsweep.engine.recipe import Recipe
 
 FAST_KINDS = frozenset({"jpeg", "png"})
@@ -99,7 +104,7 @@ class Decoder:
     def _decoded_fast(self, contents: Sequence[bytes], headers: Sequence[Header]) -> _Pixels:
         try:
             pixels, shapes = self._run_encoded(contents)
-        except RuntimeError:
+        except DALI_ERRORS:
             return self._decoded_one_by_one(contents, headers)
         refused = {
             place: other_size(header, shape)
@@ -112,7 +117,7 @@ class Decoder:
         try:
             self._encoded.feed_input("files", [np.frombuffer(c, np.uint8) for c in contents])
             pixels, shapes = self._encoded.run()
-        except RuntimeError:
+        except DALI_ERRORS:
             # DALI 2.4 calls the pipeline invalid after a failed decode; a new one costs 5 ms.
             self._encoded = self._encoded_pipeline()
             raise
@@ -133,7 +138,7 @@ class Decoder:
     def _decoded_alone(self, content: bytes, header: Header) -> Uint8:
         try:
             (one,), (shape,) = self._run_encoded([content])
-        except RuntimeError:
+        except DALI_ERRORS:
             (grey,) = self._careful.greys([content], [header])
             if isinstance(grey, Refused):
                 raise grey from None
@@ -151,7 +156,7 @@ class Decoder:
         try:
             if kept:
                 pixels[kept] = self._run_raw([greys[place] for place in kept])
-        except RuntimeError:
+        except DALI_ERRORS:
             for place in kept:
                 try:
                     pixels[place] = self._fitted_alone(greys[place])
@@ -162,7 +167,7 @@ class Decoder:
     def _fitted_alone(self, grey: Any) -> Uint8:
         try:
             (one,) = self._run_raw([grey])
-        except RuntimeError as error:
+        except DALI_ERRORS as error:
             raise Refused(
                 FailureCode.CORRUPT, "it decodes, but DALI cannot equalise or fit it"
             ) from error
@@ -172,7 +177,7 @@ class Decoder:
         try:
             self._raw.feed_input("greys", list(greys), layout="HWC")
             (pixels,) = self._raw.run()
-        except RuntimeError:
+        except DALI_ERRORS:
             self._raw = self._raw_pipeline()
             raise
         return _channels_first(pixels)

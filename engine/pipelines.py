@@ -13,6 +13,8 @@ from nvidia.dali.pipeline import Pipeline
 
 from cxrsweep.engine.recipe import Recipe
 
+# What a failing operator of DALI 2.4 becomes in Python; most are RuntimeError.
+DALI_ERRORS = (RuntimeError, ValueError, IndexError, TypeError, MemoryError)
 _CLAHE_TILES, _CLAHE_CLIP = 8, 2.0
 
 

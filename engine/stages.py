@@ -12,7 +12,7 @@ from cxrsweep.engine.cuda import CudaContext, DevicePixels
 from cxrsweep.engine.decode import Decoded, Decoder
 from cxrsweep.engine.decode_gpu import GpuDecoder
 from cxrsweep.engine.device import Device
-from cxrsweep.engine.errors import DeviceMemoryError
+from cxrsweep.engine.errors import DeviceMemoryError, PlanError, PlanMismatchError
 from cxrsweep.engine.gpu import Gpu
 from cxrsweep.engine.grey import Uint8
 from cxrsweep.engine.header import Header
@@ -25,8 +25,9 @@ from cxrsweep.engine.jpeg_share import (
 )
 from cxrsweep.engine.pipelines import DecoderUse
 from cxrsweep.engine.plans.flavour import Flavour
-from cxrsweep.engine.plans.ready import ready_plan
-from cxrsweep.engine.plans.settings import target_of
+from cxrsweep.engine.plans.ready import build_plan, ready_plan
+from cxrsweep.engine.plans.settings import DEFAULT_BATCH, PlanSettings, target_of
+from cxrsweep.engine.plans.store import Plan
 from cxrsweep.engine.reader import Checked
 from cxrsweep.engine.runners import Runner
 
@@ -117,33 +118,54 @@ def _on_cpu(request: StageRequest) -> Stages:
 
 
 def _on_gpu(request: StageRequest, gpu: Gpu, flavour: Flavour) -> Stages:
-    from cxrsweep.engine.runners.tensorrt import TensorRtRunner
-
     context = CudaContext(gpu)
     recipe, batch = request.bundle.recipe, request.batch
     while True:
-        plan = ready_plan(
-            request.bundle,
-            flavour,
-            target_of(gpu),
-            batch,
-            may_build=request.may_build,
-            say=request.say,
-        )
-        batch = plan.sidecar.settings.batch
         try:
-            runner = TensorRtRunner(plan, flavour, context, recipe.side)
+            plan, runner = _running_plan(request, gpu, flavour, context, batch)
             break
         except DeviceMemoryError as error:
-            if batch == 1:
+            batch = (batch or DEFAULT_BATCH) // 2
+            if batch == 0:
                 raise
-            batch //= 2
             request.say(f"{error}; trying a batch of {batch}")
+    batch = plan.sidecar.settings.batch
     classes = _classes(request, gpu, context, batch)
-    decoder = GpuDecoder(recipe, batch, request.threads, context, classes)
+    decoder = GpuDecoder(recipe, batch, request.threads, context, classes, request.say)
     closers = (runner.close, decoder.close, context.close)
     facts = {"jpeg_share": [found.as_json() for found in classes], "plan": plan.path.stem}
     return Stages(decoder, runner, batch, GPU_BATCH_PIXELS, facts, closers)
+
+
+def _running_plan(
+    request: StageRequest, gpu: Gpu, flavour: Flavour, context: CudaContext, batch: int | None
+) -> tuple[Plan, Runner]:
+    """A plan that loads and runs here: for TensorRT for RTX, the first of several ways."""
+    from cxrsweep.engine.runners.tensorrt import TensorRtRunner
+
+    bundle, target, side = request.bundle, target_of(gpu), request.bundle.recipe.side
+    may_build, say = request.may_build, request.say
+    try:
+        plan = ready_plan(bundle, flavour, target, batch, may_build=may_build, say=say)
+        return plan, TensorRtRunner(plan, flavour, context, side)
+    except (DeviceMemoryError, PlanMismatchError):
+        raise
+    except PlanError as error:
+        if flavour.name != "tensorrt_rtx" or not may_build:
+            raise
+        reason = error
+    size = batch or DEFAULT_BATCH
+    for settings in (
+        PlanSettings(size, hardware_compatible=True),
+        PlanSettings(size, kernels_for="SM80"),
+    ):
+        say(f"{reason}; trying {'SM80' if settings.kernels_for else 'a plan for any GPU'}")
+        try:
+            plan = build_plan(bundle, flavour, target, settings, say)
+            return plan, TensorRtRunner(plan, flavour, context, side)
+        except PlanError as error:
+            reason = error
+    raise reason
 
 
 def _classes(request: StageRequest, gpu: Gpu, context: CudaContext, batch: int) -> list[SizeClass]:

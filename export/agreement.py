@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from cxrsweep.engine.archive import open_archives
 from cxrsweep.engine.archive.selection import Selection
 from cxrsweep.engine.bundle import FP16_GRAPH, FP32_GRAPH, AgreementCard, GraphAgreement
+from cxrsweep.engine.decisions import decisions_of
 from cxrsweep.engine.decode import Decoder
 from cxrsweep.engine.errors import ExportError, ParityError
 from cxrsweep.engine.gate import header_of
@@ -30,7 +31,6 @@ Float32 = NDArray[np.float32]
 
 BATCH = 8
 SYNTHETIC, SYNTHETIC_SIDE = 24, 1024
-UNSURE = 0.5  # decision threshold of a sigmoid label without one in the recipe
 
 
 @dataclass(frozen=True)
@@ -159,23 +159,6 @@ def _answers(outputs: dict[str, Float32]) -> Answers:
     scores = outputs["scores"]
     whole = np.tile(np.array([0, 0, 1, 1], np.float32), (len(scores), 1))
     return Answers(scores, outputs.get("lung_box", whole))
-
-
-def decisions_of(recipe: Recipe, scores: Float32) -> NDArray[np.bool_]:
-    """Decide each label: by its threshold, else by the highest softmax score or 0.5.
-
-    Args:
-        recipe: thresholds and activation.
-        scores: (N, L) float32.
-
-    Returns:
-        (N, L) bool.
-    """
-    labels = recipe.classifier.labels
-    if recipe.classifier.activation == "softmax" and not recipe.thresholds:
-        return np.asarray(scores == scores.max(1, keepdims=True))
-    limits = np.array([recipe.thresholds.get(label, UNSURE) for label in labels], np.float32)
-    return np.asarray(scores >= limits)
 
 
 def _compared(

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import platform
 import tempfile
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-
-import torch
 
 from cxrsweep.engine.bundle import (
     FP16_GRAPH,
@@ -25,31 +22,10 @@ from cxrsweep.engine.bundle import (
 from cxrsweep.engine.errors import ExportError
 from cxrsweep.engine.recipe import Recipe, recipe_from_toml
 from cxrsweep.export.agreement import agreement_card, probes_from_folder, synthetic_probes
-from cxrsweep.export.checkpoint import trained_network
-from cxrsweep.export.fuse import FusedNetwork
 from cxrsweep.export.onnx_from_torch import onnx_from_torch
+from cxrsweep.export.trained import fused_from_recipe, half_of
 
 TOOLS = ("cxrsweep", "torch", "onnx", "onnxscript", "onnxruntime", "openvino")
-
-
-def fused_from_recipe(recipe: Recipe, folder: Path) -> FusedNetwork:
-    """Load the trained parts and fuse them in fp32.
-
-    Args:
-        recipe: names networks and weights.
-        folder: of the recipe file.
-
-    Returns:
-        the network in evaluation mode.
-
-    Raises:
-        ExportError: a part cannot be loaded, or does not give what the recipe says.
-    """
-    classifier = trained_network(recipe.classifier, "classifier", folder)
-    segmenter = trained_network(recipe.segmenter, "segmenter", folder) if recipe.segmenter else None
-    network = FusedNetwork(recipe, classifier, segmenter).eval()
-    _require_outputs(network)
-    return network
 
 
 def bundle_from_recipe(
@@ -83,7 +59,7 @@ def bundle_from_recipe(
         folder.mkdir()
         say("exporting the fp32 and fp16 graphs")
         onnx_from_torch(network, folder / FP32_GRAPH)
-        onnx_from_torch(_half(network), folder / FP16_GRAPH)
+        onnx_from_torch(half_of(network), folder / FP16_GRAPH)
         say(f"comparing them with PyTorch on {probes.source}")
         card = agreement_card(recipe, network, folder, probes)
         _write_manifest(folder, recipe, path.parent, card)
@@ -91,35 +67,6 @@ def bundle_from_recipe(
             output.replace(Path(partial) / "older")
         folder.replace(output)
     return open_bundle(output)
-
-
-def _half(network: FusedNetwork) -> FusedNetwork:
-    segmenter = copy.deepcopy(network.segmenter) if network.recipe.segmenter else None
-    classifier = copy.deepcopy(network.classifier)
-    return FusedNetwork(network.recipe, classifier, segmenter, torch.float16).eval()
-
-
-def _require_outputs(network: FusedNetwork) -> None:
-    """Run one black radiograph through, so that a wrong shape is named before the export.
-
-    Raises:
-        ExportError: a network fails on its input, or the classifier has another number of outputs.
-    """
-    recipe = network.recipe
-    try:
-        with torch.inference_mode():
-            scores = network(torch.zeros(2, 1, recipe.side, recipe.side, dtype=torch.uint8))[0]
-    except Exception as error:
-        raise ExportError(
-            "the networks do not run on the shapes that the recipe gives them"
-            f" (segmenter.side, classifier.side, channels): {error}"
-        ) from error
-    labels = recipe.classifier.labels
-    if tuple(scores.shape) != (2, len(labels)):
-        raise ExportError(
-            f"classifier: gives scores of shape {tuple(scores.shape)} for 2 radiographs, but"
-            f" classifier.labels names {len(labels)}: {', '.join(labels)}"
-        )
 
 
 def _write_manifest(folder: Path, recipe: Recipe, origin: Path, card: AgreementCard) -> None:

@@ -120,13 +120,8 @@ def _config(
         config.set_flag(trt.BuilderFlag.EXCLUDE_LEAN_RUNTIME)
     if settings.hardware_compatible and flavour.name == "tensorrt":
         config.hardware_compatibility_level = trt.HardwareCompatibilityLevel.AMPERE_PLUS
-    # TensorRT for RTX compiles kernels on the GPU that runs them; named, it prepares for one.
-    if flavour.name == "tensorrt_rtx" and target != Target() and not settings.hardware_compatible:
-        config.num_compute_capabilities = 1
-        _require(
-            config.set_compute_capability(trt.ComputeCapability.CURRENT, 0),
-            "the compute capability of this GPU",
-        )
+    if flavour.name == "tensorrt_rtx":
+        _prepare_kernels(config, flavour, target, settings)
     profile = builder.create_optimization_profile()
     _, channels, height, width = network.get_input(0).shape
     shape = (settings.batch, channels, height, width)
@@ -134,6 +129,21 @@ def _config(
     if config.add_optimization_profile(profile) < 0:
         raise PlanError(f"{flavour} refuses a profile of {shape}")
     return config
+
+
+def _prepare_kernels(config: Any, flavour: Flavour, target: Target, settings: PlanSettings) -> None:
+    """TensorRT for RTX compiles kernels on the GPU that runs them; named, it prepares for one."""
+    name = settings.kernels_for
+    if not name and target != Target() and not settings.hardware_compatible:
+        name = "CURRENT"
+    if not name:
+        return
+    capabilities = flavour.trt.ComputeCapability
+    known = capabilities.__members__
+    if name not in known:
+        raise PlanError(f"{flavour} prepares no kernels for {name!r}, only for {', '.join(known)}")
+    config.num_compute_capabilities = 1
+    _require(config.set_compute_capability(known[name], 0), f"the compute capability {name}")
 
 
 def _attached_cache(config: Any, flavour: Flavour, content: bytes) -> Any:

@@ -23,6 +23,8 @@ class PlanSettings:
         optimization_level: 0 to 5; higher searches longer for faster kernels.
         version_compatible: also for later versions of the same TensorRT; may be slower.
         hardware_compatible: also for later GPUs than the one it is built on; may be slower.
+        kernels_for: TensorRT for RTX alone: a name of its ComputeCapability, for example "SM80",
+            that the plan is prepared for; empty is the GPU that is here, if there is a target.
     """
 
     batch: int = DEFAULT_BATCH
@@ -30,6 +32,7 @@ class PlanSettings:
     optimization_level: int = 3
     version_compatible: bool = False
     hardware_compatible: bool = False
+    kernels_for: str = ""
 
 
 @dataclass(frozen=True)

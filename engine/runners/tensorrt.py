@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrsweep.engine.cuda import CudaContext, DevicePixels
+from cxrsweep.engine.cuda import NON_BLOCKING, CudaContext, DevicePixels
 from cxrsweep.engine.errors import DeviceMemoryError, PlanError
 from cxrsweep.engine.plans.building import INPUT
 from cxrsweep.engine.plans.flavour import Flavour
@@ -97,6 +98,7 @@ class TensorRtRunner:
         self.depth = DEPTH
         self.name = f"{flavour}, batch {self._batch}"
         self._mark: tuple[Any, float] | None = None
+        self._runtime_config: Any = None
         self._log = log_of(flavour)
         self._log.clear()
         with context.current():
@@ -139,9 +141,16 @@ class TensorRtRunner:
         return self._cuda.driver.Event()
 
     def has_passed(self, event: Any) -> bool:
-        """Whether the GPU got there."""
-        with self._cuda.current():
-            return bool(event.query())
+        """Whether the GPU got there.
+
+        Raises:
+            PlanError: the GPU failed meanwhile.
+        """
+        with self._cuda.current() as driver:
+            try:
+                return bool(event.query())
+            except driver.Error as error:
+                raise PlanError(f"the GPU failed: {error}") from error
 
     def wait_for(self, batch: PendingPlan) -> float:
         """Wait until a batch is done, and tell when that was on the clock of perf_counter.
@@ -164,9 +173,10 @@ class TensorRtRunner:
 
     def close(self) -> None:
         """Wait for what is in flight and free everything, TensorRT's before CUDA's."""
-        with self._cuda.current():
+        with self._cuda.current() as driver:
             for slot in self._slots:
-                slot.stream.synchronize()
+                with contextlib.suppress(driver.Error):  # what failed was said where it mattered
+                    slot.stream.synchronize()
             self._mark = None
             for slot in self._slots:
                 slot.batch = slot.context = None
@@ -175,11 +185,12 @@ class TensorRtRunner:
 
     def _slot(self) -> _Slot:
         driver = self._cuda.driver
-        context = self._engine.create_execution_context()
+        context = self._execution_context()
         if context is None:
             raise DeviceMemoryError(
                 f"{self._flavour} has no memory for a batch of {self._batch}: {self._log.reason()}"
             )
+        stream = driver.Stream(NON_BLOCKING)
         shape = (self._batch, 1, self._side, self._side)
         self._checked(context.set_input_shape(INPUT, shape), f"refuses the shape {shape}")
         try:
@@ -188,13 +199,23 @@ class TensorRtRunner:
                 for name, dtype in self._tensors()
             }
             memory = {name: driver.mem_alloc(array.nbytes) for name, array in pinned.items()}
-            driver.memset_d8(memory[INPUT], 0, pinned[INPUT].nbytes)
+            driver.memset_d8_async(memory[INPUT], 0, pinned[INPUT].nbytes, stream)
         except driver.MemoryError as error:
             raise DeviceMemoryError(f"no memory for a batch of {self._batch}: {error}") from error
         given = memory.pop(INPUT)
         for name, address in memory.items():
             self._bind(context, name, int(address))
-        return _Slot(context, driver.Stream(1), given, memory, pinned)
+        return _Slot(context, stream, given, memory, pinned)
+
+    def _execution_context(self) -> Any:
+        if self._flavour.name != "tensorrt_rtx":
+            return self._engine.create_execution_context()
+        # Otherwise other kernels step in while it runs, and a restart scores otherwise.
+        runtime_config = self._engine.create_runtime_config()
+        strategy = self._flavour.trt.DynamicShapesKernelSpecializationStrategy.EAGER
+        runtime_config.dynamic_shapes_kernel_specialization_strategy = strategy
+        self._runtime_config = runtime_config  # the context does not keep it alive
+        return self._engine.create_execution_context(runtime_config)
 
     def _tensors(self) -> list[tuple[str, Any]]:
         names = [
@@ -205,6 +226,7 @@ class TensorRtRunner:
     def _enqueued(self, slot: _Slot, pixels: NDArray[np.uint8] | DevicePixels) -> PendingPlan:
         driver, stream = self._cuda.driver, slot.stream
         count = pixels.count if isinstance(pixels, DevicePixels) else len(pixels)
+        assert count <= self._batch, f"{count} radiographs for a plan of {self._batch}"
         batch = PendingPlan(self, slot, count, pixels)
         self._bind(slot.context, INPUT, self._given(slot, pixels))
         batch.begun.record(stream)

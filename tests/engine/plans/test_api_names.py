@@ -32,10 +32,14 @@ CLASSES = {
     "_runtime": "Runtime",
     "fault": "ParserError",
     "layer": "ILayer",
+    "runtime_config": "IRuntimeConfig",
 }
 NOT_TENSORRT = {("context", "current"), ("context", "stream"), ("context", "driver")}
 # Used behind a question for the flavour.
 RTX_ALONE = {
+    "DynamicShapesKernelSpecializationStrategy",
+    "DynamicShapesKernelSpecializationStrategy.EAGER",
+    "IRuntimeConfig.dynamic_shapes_kernel_specialization_strategy",
     "ComputeCapability",
     "ComputeCapability.CURRENT",
     "IBuilderConfig.num_compute_capabilities",

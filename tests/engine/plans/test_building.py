@@ -5,6 +5,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from cxrsweep.engine import Bundle
+from cxrsweep.engine.bundle import FP16_GRAPH
 from cxrsweep.engine.errors import PlanError
 from cxrsweep.engine.plans.building import built_plan, parsed_network
 from cxrsweep.engine.plans.flavour import Flavour
@@ -71,7 +73,8 @@ def _one_node(operator: str, name: str = "n", given: str = "radiographs") -> byt
     return helper.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString()
 
 
-def test_too_little_workspace_is_said_with_what_helps(fp16_graph: bytes, rtx: Flavour) -> None:
-    # 1 MiB holds no activation of any of these networks.
+def test_too_little_workspace_is_said_with_what_helps(demo_bundle: Bundle, rtx: Flavour) -> None:
+    # 1 MiB holds no activation of this network.
+    fp16_graph = demo_bundle.path(FP16_GRAPH).read_bytes()
     with pytest.raises(PlanError, match=r"(OutOfMemory|workspace limit).*larger --workspace-mib"):
         built_plan(fp16_graph, rtx, Target(), PlanSettings(batch=8, workspace_mib=1))

@@ -149,11 +149,11 @@ def test_every_part_of_what_it_is_built_for_changes_the_key(full: Flavour) -> No
         keys.append(plan_key(plan_identity(graph, flavour, target), settings))
     for field in dataclasses.fields(PlanSettings):
         value = getattr(settings, field.name)
-        other = dataclasses.replace(
-            settings, **{field.name: not value if value in (True, False) else value + 1}
-        )
+        changed = f"{value}SM80" if isinstance(value, str) else value + 1
+        changed = not value if isinstance(value, bool) else changed
+        other = dataclasses.replace(settings, **{field.name: changed})
         keys.append(plan_key(plan_identity("0" * 64, full, H200), other))
-    assert len(set(keys)) == len(keys) == 11
+    assert len(set(keys)) == len(keys) == 12
 
 
 def test_timing_cache_is_kept_by_version_and_gpu(store: PlanStore, full: Flavour) -> None:

@@ -1,0 +1,103 @@
+"""What this machine is and what is installed on it; nothing is imported or run to find out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from typing import Any
+
+import pynvml
+
+from cxrsweep.bench.gpu.kits import number_of
+from cxrsweep.bench.gpu.setting import Note, Setting
+from cxrsweep.engine.errors import DeviceError
+from cxrsweep.engine.gpu import found_gpus
+from cxrsweep.engine.hardware import hardware_facts, package_versions
+from cxrsweep.engine.plans.flavour import FLAVOURS, HOW_TO_GET
+
+PACKAGES = (
+    *("pycuda", "tensorrt", "tensorrt-cu13-bindings", "tensorrt-cu13-libs", "tensorrt-rtx"),
+    *("nvidia-nvimgcodec-cu13", "nvidia-ml-py", "torch", "monai", "onnx", "onnxruntime"),
+    *("safetensors", "click", "pydantic", "pillow"),
+)
+MODULES = ("pycuda", *FLAVOURS, "torch", "monai", "safetensors")
+
+
+def describe(setting: Setting, note: Note) -> None:
+    """Note GPUs, versions and hardware."""
+    note("hardware", hardware_facts())
+    note("versions", {**package_versions(), **_versions()})
+    note("importable", {name: find_spec(name) is not None for name in MODULES})
+    note("gpus", gpu_facts())
+    if setting.device != "cpu":
+        note("used_gpu", number_of(setting.device))
+        note("state", _state(number_of(setting.device)))
+
+
+def gpu_facts() -> list[dict[str, Any]]:
+    """Every GPU as the driver tells, or nothing where there is none; PCI addresses stay here."""
+    try:
+        gpus = found_gpus()
+    except DeviceError:
+        return []
+    return [{k: v for k, v in asdict(gpu).items() if k != "pci_address"} for gpu in gpus]
+
+
+def require_gpu() -> None:
+    """Refuse a machine without a GPU before anything is made.
+
+    Raises:
+        DeviceError: there is no GPU; what else is missing is named, too.
+    """
+    try:
+        found_gpus()
+    except DeviceError as error:
+        missing = [] if any(map(find_spec, FLAVOURS)) else [f"TensorRT ({HOW_TO_GET})"]
+        missing += [] if find_spec("pycuda") else ["pycuda (pip install '.[gpu]')"]
+        more = f"; also missing: {' and '.join(missing)}" if missing else ""
+        raise DeviceError(
+            f"there is no GPU to collect evidence on: {error}{more}. Start it on a machine with an"
+            " NVIDIA GPU, its driver, pycuda and a TensorRT; `cxrsweep bench rivals` measures"
+            " without one"
+        ) from error
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def _state(number: int) -> dict[str, Any]:
+    """Clocks, power limit and mode of the GPU: what can make two runs differ."""
+    pynvml.nvmlInit()
+    try:
+        device = pynvml.nvmlDeviceGetHandleByIndex(number)
+        asked = {
+            "sm_clock_mhz": lambda: pynvml.nvmlDeviceGetClockInfo(device, pynvml.NVML_CLOCK_SM),
+            "most_sm_clock_mhz": lambda: pynvml.nvmlDeviceGetMaxClockInfo(
+                device, pynvml.NVML_CLOCK_SM
+            ),
+            "power_limit_w": lambda: pynvml.nvmlDeviceGetEnforcedPowerLimit(device) / 1e3,
+            "temperature_c": lambda: pynvml.nvmlDeviceGetTemperature(
+                device, pynvml.NVML_TEMPERATURE_GPU
+            ),
+            "mig": lambda: pynvml.nvmlDeviceGetMigMode(device)[0],
+            "pcie_generation": lambda: pynvml.nvmlDeviceGetCurrPcieLinkGeneration(device),
+            "pcie_width": lambda: pynvml.nvmlDeviceGetCurrPcieLinkWidth(device),
+        }
+        return {name: _answer(ask) for name, ask in asked.items()}
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _answer(ask: Any) -> Any:
+    try:
+        return ask()
+    except pynvml.NVMLError as error:
+        return str(error)
