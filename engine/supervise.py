@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +27,7 @@ from cxrsweep.engine.journal import add_suspects, forget_journal, in_flight
 
 LOOK_S = 0.2
 STALL_S = 300.0
+PRINTED_BYTES = 400
 MEMORY_SHARE = 0.8
 DEATHS_WITHOUT_PROGRESS = 3
 
@@ -76,6 +78,7 @@ def supervised(
         known = _progress(run)
         suspects = in_flight(run).ordinals
         why = ended.why or f"it died of {signal.Signals(-ended.code).name}"
+        why += f" ({ended.printed})" if ended.printed else ""
         _note(run, why, suspects)
         if deaths >= DEATHS_WITHOUT_PROGRESS:
             raise RunError(
@@ -95,11 +98,13 @@ class _Ended:
         code: exit code, or minus the signal.
         why: the supervisor ended it, and this is why.
         is_asked: someone asked the supervisor to stop.
+        printed: the last that C libraries printed on stderr.
     """
 
     code: int
     why: str = ""
     is_asked: bool = False
+    printed: str = ""
 
 
 def _watched(
@@ -109,24 +114,44 @@ def _watched(
     show: Callable[[str], None],
     watch: Watch,
 ) -> _Ended:
-    is_terminal = sys.stderr.isatty()
-    worker = subprocess.Popen(
-        [sys.executable, "-m", "cxrsweep.engine.worker", str(os.getpid()), *words],
-        stdout=subprocess.PIPE,
-        stderr=None if is_terminal else subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        process_group=0,  # Ctrl-C reaches the supervisor alone, which hands it on once
-    )
     why = ""
-    with _handing_on(worker) as asked, _relayed((worker.stdout, show), (worker.stderr, say)):
-        while worker.poll() is None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                worker.wait(LOOK_S)
-            why = why or _reason_to_end(run, worker.pid, watch)
-            if why and worker.poll() is None:
-                worker.kill()
-    return _Ended(worker.returncode, why, asked.is_set())
+    with tempfile.TemporaryFile() as printed:
+        worker, talk = _started(words, printed)
+        with _handing_on(worker) as asked, _relayed((worker.stdout, show), (talk, say)):
+            while worker.poll() is None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    worker.wait(LOOK_S)
+                why = why or _reason_to_end(run, worker.pid, watch)
+                if why and worker.poll() is None:
+                    worker.kill()
+        return _Ended(worker.returncode, why, asked.is_set(), _end_of(printed))
+
+
+def _started(
+    words: Sequence[str], printed: IO[bytes]
+) -> tuple[subprocess.Popen[str], IO[str] | None]:
+    """Start a worker; on a terminal it talks to it directly, so that its bar can move."""
+    reading, talking = (None, os.dup(2)) if sys.stderr.isatty() else os.pipe()
+    numbers = [str(os.getpid()), str(talking)]
+    try:
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "cxrsweep.engine.worker", *numbers, *words],
+            stdout=subprocess.PIPE,
+            stderr=printed,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            pass_fds=[talking],
+            process_group=0,  # Ctrl-C reaches the supervisor alone, which hands it on once
+        )
+    finally:
+        os.close(talking)
+    return worker, None if reading is None else os.fdopen(reading, encoding="utf-8")
+
+
+def _end_of(printed: IO[bytes]) -> str:
+    """The last that C libraries printed in a worker, on one line."""
+    printed.seek(max(printed.seek(0, os.SEEK_END) - PRINTED_BYTES, 0))
+    return " ".join(printed.read().decode("utf-8", "replace").split())
 
 
 def _reason_to_end(run: Path, pid: int, watch: Watch) -> str:

@@ -23,6 +23,16 @@ def die_with(supervisor: int) -> None:
         sys.exit(1)
 
 
+def talk_through(descriptor: int) -> None:
+    """Let Python's stderr go here; the other one is left to what the C libraries print.
+
+    Args:
+        descriptor: of the terminal, or of the supervisor's pipe.
+    """
+    sys.stderr = open(descriptor, "w", buffering=1, encoding="utf-8", errors="replace")  # noqa: SIM115
+
+
 if __name__ == "__main__":
     die_with(int(sys.argv.pop(1)))
+    talk_through(int(sys.argv.pop(1)))
     main()
