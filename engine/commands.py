@@ -91,6 +91,10 @@ def watcher_for_terminal() -> Iterator[Watcher]:
     "--no-build", is_flag=True, help="Refuse a bundle without a fitting plan, build none."
 )
 @click.option(
+    "--audit", type=click.FloatRange(0, 1), default=SweepOptions.audit, metavar="FRACTION",
+    help="Share of the radiographs that are decoded a second way and compared.",
+)  # fmt: skip
+@click.option(
     "--no-supervisor", is_flag=True,
     help="Sweep in this process, which a hostile file may end; for debuggers.",
 )  # fmt: skip
@@ -141,7 +145,8 @@ def _options_from(asked: dict[str, object]) -> SweepOptions:
     selection = Selection(asked["include"], asked["exclude"], asked["hidden"])  # type: ignore[arg-type]
     limits = Limits(asked["max_megapixels"], asked["max_mebibytes"])  # type: ignore[arg-type]
     rest = {key: asked[key] for key in ("shard_size", "batch", "threads", "device") if asked[key]}
-    return SweepOptions(selection, limits, may_build=not asked["no_build"], **rest)  # type: ignore[arg-type]
+    rest |= {"audit": asked["audit"], "may_build": not asked["no_build"]}
+    return SweepOptions(selection, limits, **rest)  # type: ignore[arg-type]
 
 
 @click.command()

@@ -22,12 +22,14 @@ class DevicePixels:
         count: N.
         ready: stream in whose order the pixels are there.
         owner: keeps the memory; hold it until what reads the pixels has ended.
+        listed: the same as DALI's list of tensors, to copy it to the host; None from elsewhere.
     """
 
     address: int
     count: int
     ready: Any
     owner: object
+    listed: Any = None
 
 
 class CudaContext:

@@ -108,7 +108,7 @@ class GpuDecoder:
         }
         dense = pixels.as_tensor()
         given: Uint8 | DevicePixels = DevicePixels(
-            dense.data_ptr(), len(contents), stream, (pixels, dense)
+            dense.data_ptr(), len(contents), stream, (pixels, dense), pixels
         )
         return Decoded(given, refused, lambda: _constants(lowest, highest))
 

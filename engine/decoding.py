@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+from cxrsweep.engine.audit import Audit
 from cxrsweep.engine.batches import Batch
 from cxrsweep.engine.cuda import DevicePixels
 from cxrsweep.engine.decode import Decoded
@@ -43,11 +44,13 @@ class DecodingThread:
     Args:
         decoder: releases Python's lock while it works.
         journal: told what is being decoded.
+        audit: decodes some of it again.
     """
 
-    def __init__(self, decoder: AnyDecoder, journal: Journal) -> None:
+    def __init__(self, decoder: AnyDecoder, journal: Journal, audit: Audit) -> None:
         self._decoder = decoder
         self._journal = journal
+        self._audit = audit
         self._pool = ThreadPoolExecutor(1, "cxrsweep-decode")
 
     def decoded(
@@ -75,8 +78,10 @@ class DecodingThread:
         headers = [file.header for file in batch.files]
         self._journal.begin([file.entry.ordinal for file in batch.files])
         decoded = self._decoder.decode(contents, headers, carefully=not batch.is_fast)
+        seconds = time.perf_counter() - start
+        self._audit.compare(batch, decoded)
         self._journal.end()
-        return decoded, time.perf_counter() - start
+        return decoded, seconds
 
 
 _Timed = tuple[Decoded[Uint8 | DevicePixels], float]

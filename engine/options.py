@@ -20,6 +20,7 @@ class SweepOptions:
         batch: radiographs decoded together; None is the device's default, 16 on a CPU, 64 on a GPU.
         threads: CPU threads of the decoder and streams of the network.
         device: "auto", "cpu", "gpu" or "gpu:N".
+        audit: fraction of the radiographs that DALI decodes which are decoded a second way.
         may_build: build a TensorRT plan where the bundle has none that fits.
     """
 
@@ -29,4 +30,5 @@ class SweepOptions:
     batch: int | None = None
     threads: int = field(default_factory=cores)
     device: str = "auto"
+    audit: float = 0.001
     may_build: bool = True

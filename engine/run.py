@@ -21,6 +21,7 @@ from cxrsweep.engine.options import SweepOptions
 from cxrsweep.engine.run_folder import SCHEMA_VERSION, RunFolder
 from cxrsweep.engine.shard import Shard, shards_of
 from cxrsweep.engine.stages import StageRequest, Stages, opened_stages
+from cxrsweep.engine.table import printable
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,17 @@ class Run:
         self._record["starts"][-1] |= {"batch": stages.batch, "runner": stages.runner.name}
         self.folder.write_record(self._record)
         return stages
+
+    def note_disagreement(self, entry: Entry, difference: float) -> None:
+        """Tell that two decoders see a radiograph differently, in the log and at the end."""
+        radiograph = printable(entry.radiograph)
+        self.folder.log(
+            "audit_disagreement", radiograph=radiograph, difference=round(difference, 2)
+        )
+        self.notes.append(
+            f"two decoders see {radiograph!r} differently, by {difference:.1f} grey levels on"
+            " average: look at it before you trust its score"
+        )
 
     def entries_of(self, shards: Sequence[Shard]) -> Iterator[Entry]:
         """Stream the entries of ordered shards from the frozen index."""

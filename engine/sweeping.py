@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from cxrsweep.engine.archive import Entry
+from cxrsweep.engine.audit import Audit
 from cxrsweep.engine.batches import Batch, batches_of
 from cxrsweep.engine.bundle import Bundle
 from cxrsweep.engine.cuda import DevicePixels
@@ -113,7 +114,8 @@ class _Sweep:
         self._shards = shards
         self._suspects = suspects_of(run.folder.folder)
         self._journal = Journal(run.folder.folder)
-        self._decoding = DecodingThread(stages.decoder, self._journal)
+        self._audit = Audit(stages.decoder, options.audit)
+        self._decoding = DecodingThread(stages.decoder, self._journal, self._audit)
         self._runner = stages.runner
         self._in_flight: deque[_InFlight] = deque()
         self._network_idle_since = 0.0
@@ -133,6 +135,7 @@ class _Sweep:
         while self._in_flight:
             self._collect()
         self._ledger.spool()
+        self._run.notes += filter(None, [self._audit.described()])
 
     def _steps(self) -> Iterator[tuple[Shard, Batch | Rejected]]:
         known = frozenset().union(*self._ledger.known.values())
@@ -182,6 +185,8 @@ class _Sweep:
                 row = ok_row(self._recipe, entry.radiograph, header, scores, place)
                 self._ledger.add(flight.shard, entry, row)
         self._ledger.spool()
+        for found in self._audit.taken():
+            self._run.note_disagreement(found.entry, found.difference)
 
     def _refuse(self, shard: Shard, entry: Entry, header: Header | None, reason: Refused) -> None:
         row = failed_row(self._recipe, entry.radiograph, header, reason)

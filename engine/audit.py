@@ -1,0 +1,103 @@
+"""A second opinion on the fast lane: some radiographs are decoded another way and compared."""
+
+from __future__ import annotations
+
+import threading
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from cxrsweep.engine.archive import Entry
+from cxrsweep.engine.batches import Batch
+from cxrsweep.engine.cuda import DevicePixels
+from cxrsweep.engine.decode import Decoded
+from cxrsweep.engine.grey import Uint8
+from cxrsweep.engine.stages import AnyDecoder
+
+# Grey levels, mean over the S x S input. Rounding in a JPEG decoder makes less than one, also after
+# equalisation; a scrambled, shifted or half-grey picture makes tens.
+TOLERANCE = 2.0
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """A radiograph that two decoders see differently.
+
+    Attributes:
+        entry: it.
+        difference: mean over its pixels, in grey levels after equalisation and fit.
+    """
+
+    entry: Entry
+    difference: float
+
+
+class Audit:
+    """Decodes a sample a second time, in the careful lane.
+
+    Args:
+        decoder: of the sweep.
+        fraction: of the radiographs of the fast lane that are compared, in [0, 1].
+    """
+
+    def __init__(self, decoder: AnyDecoder, fraction: float) -> None:
+        self._decoder = decoder
+        self._fraction = fraction
+        self._lock = threading.Lock()
+        self._compared, self._largest = 0, 0.0
+        self._disagreements: list[Disagreement] = []
+
+    def compare(self, batch: Batch, decoded: Decoded[Uint8 | DevicePixels]) -> None:
+        """Compare the chosen ones of a batch that the fast lane decoded."""
+        chosen = [
+            place
+            for place, file in enumerate(batch.files)
+            if place not in decoded.refused and is_chosen(file.entry.ordinal, self._fraction)
+        ]
+        if not chosen or not batch.is_fast:
+            return
+        files = [batch.files[place] for place in chosen]
+        again = self._decoder.decode(
+            [file.content for file in files], [file.header for file in files], carefully=True
+        )
+        first, second = on_host(decoded.pixels)[chosen], on_host(again.pixels)
+        for number, file in enumerate(files):
+            if number not in again.refused:
+                difference = np.abs(first[number].astype(np.int16) - second[number]).mean()
+                self._note(file.entry, float(difference))
+
+    def taken(self) -> list[Disagreement]:
+        """The disagreements since the last call."""
+        with self._lock:
+            found, self._disagreements = self._disagreements, []
+        return found
+
+    def described(self) -> str:
+        """One line for the end of the sweep; empty where nothing was compared."""
+        if not self._compared:
+            return ""
+        return (
+            f"audit: {self._compared} radiographs were decoded a second way; the largest mean"
+            f" difference is {self._largest:.2f} grey levels"
+        )
+
+    def _note(self, entry: Entry, difference: float) -> None:
+        with self._lock:
+            self._compared += 1
+            self._largest = max(self._largest, difference)
+            if difference > TOLERANCE:
+                self._disagreements.append(Disagreement(entry, difference))
+
+
+def is_chosen(ordinal: int, fraction: float) -> bool:
+    """Whether a radiograph is in the sample: by its place alone, so that restarts choose alike."""
+    return zlib.crc32(b"%d" % ordinal) < fraction * 2**32
+
+
+def on_host(pixels: Uint8 | DevicePixels) -> Uint8:
+    """(N, 1, S, S) uint8 in host memory, copied from the GPU if it is there."""
+    if not isinstance(pixels, DevicePixels):
+        return pixels
+    array = np.asarray(pixels.listed.as_cpu().as_array(), np.uint8)
+    return array.reshape(array.shape[0], 1, *array.shape[1:3])
