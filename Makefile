@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 EDITABLE := --config-settings editable_mode=strict
 
-.PHONY: demo test lint types bench develop clean
+.PHONY: demo test lint types bench fuzz develop clean
 
 demo: $(VENV)/.plain ## sweep a synthetic archive with the demonstration bundle into demo/
 	$(PIP) install --no-deps .
@@ -26,6 +26,9 @@ types: develop
 
 bench: develop ## the sweep beside its limits and a PyTorch loop; ARCHIVE=folder for your own files
 	$(BIN)/cxrsweep bench rivals export/demo/bundle $(ARCHIVE)
+
+fuzz: develop ## sweep 20,000 damaged files; COUNT=2000 for fewer
+	$(BIN)/cxrsweep bench fuzz --count $(or $(COUNT),20000) -o fuzz
 
 develop: $(VENV)/.all
 	$(PIP) install --no-deps $(EDITABLE) -e .

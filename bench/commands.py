@@ -43,6 +43,7 @@ def demo(output: Path) -> None:
             "cxrsweep.bench.rivals_command:rivals",
             "Race the sweep against a PyTorch loop.",
         ),
+        "fuzz": ("cxrsweep.bench.fuzz_command:fuzz", "Sweep thousands of damaged files."),
         "gpu": ("cxrsweep.bench.gpu.command:gpu", "Collect evidence on a GPU host."),
     },
 )
