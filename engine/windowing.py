@@ -68,17 +68,17 @@ def grey_levels(values: Values, window: Window) -> Uint8:
     centre, width = window.centre, window.width
     if window.shape == "sigmoid":
         # Beyond 700 the exponential overflows; the grey level is black or white long before.
-        exponent = np.clip(-4 * (values - centre) / width, -700, 700)
-        shares = 1 / (1 + np.exp(exponent))
+        levels = 255 / (1 + np.exp(np.clip(-4 * (values - centre) / width, -700, 700)))
     else:
         if window.shape == "linear":
             centre, width = centre - 0.5, width - 1
         if width <= 0:
-            shares = (values > centre).astype(np.float64)
+            levels = np.where(values > centre, 255.0, 0.0)
         else:
-            shares = (values - centre) / width + 0.5
-    levels = np.floor(np.clip(np.nan_to_num(shares, nan=0.0), 0, 1) * 255 + 0.5)
-    return np.asarray(levels, np.uint8)
+            # The standard's formula with one division, the last step: true halves stay halves.
+            levels = (values - (centre - width / 2)) * 255 / width
+    levels = np.clip(np.nan_to_num(levels, nan=0.0, posinf=255, neginf=0), 0, 255)
+    return np.asarray(np.floor(levels + 0.5), np.uint8)
 
 
 def default_window(values: Values, counts: NDArray[Any]) -> Window:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -16,25 +17,29 @@ from pydicom.pixels import (
 )
 
 
-def windowed(value: float, centre: float, width: float, shape: str) -> float:
-    """Share of white of one value.
+def windowed(value: float, centre: float, width: float, shape: str) -> int:
+    """Level of one value between 0 and 255, halves up, without any rounding on the way.
 
-    Source: PS3.3 C.11.2.1.2.1 (LINEAR), C.11.2.1.3.1 (SIGMOID), C.11.2.1.3.2 (LINEAR_EXACT), with
-    ymin = 0 and ymax = 1.
+    Source: PS3.3 C.11.2.1.2.1 (LINEAR), C.11.2.1.3.1 (SIGMOID), C.11.2.1.3.2 (LINEAR_EXACT).
     """
+    x, c, w = Fraction(value), Fraction(centre), Fraction(width)
+    half = Fraction(1, 2)
     if shape == "SIGMOID":
-        return 1 / (1 + math.exp(-4 * (value - centre) / width))
-    if shape == "LINEAR":
-        if value <= centre - 0.5 - (width - 1) / 2:
+        exponent = min(-4 * (value - centre) / width, 700.0)
+        share = Fraction(1 / (1 + math.exp(exponent)))
+    elif shape == "LINEAR":
+        if x <= c - half - (w - 1) / 2:
             return 0
-        if value > centre - 0.5 + (width - 1) / 2:
-            return 1
-        return (value - (centre - 0.5)) / (width - 1) + 0.5
-    if value <= centre - width / 2:
-        return 0
-    if value > centre + width / 2:
-        return 1
-    return (value - centre) / width + 0.5
+        if x > c - half + (w - 1) / 2:
+            return 255
+        share = (x - (c - half)) / (w - 1) + half
+    else:
+        if x <= c - w / 2:
+            return 0
+        if x > c + w / 2:
+            return 255
+        share = (x - c) / w + half
+    return math.floor(share * 255 + half)
 
 
 def rounded(shares: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -47,7 +52,8 @@ def between_percentiles(values: NDArray[Any]) -> NDArray[np.int64]:
     low, high = np.percentile(values.astype(np.float64), [0.5, 99.5], method="inverted_cdf")
     if low == high:
         low, high = values.min(), values.max()
-    return rounded(np.clip((values - low) / (high - low), 0, 1))
+    levels = np.clip((values - low) * 255.0 / (high - low), 0, 255)
+    return np.floor(levels + 0.5).astype(np.int64)
 
 
 def reference_grey(dataset: Dataset, frame: int = 0) -> NDArray[np.int64]:

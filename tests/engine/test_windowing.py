@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from dicom_reference import between_percentiles, rounded, windowed
+from dicom_reference import between_percentiles, windowed
 
 from cxrsweep.engine import windowing
 from cxrsweep.engine.windowing import (
@@ -26,8 +26,8 @@ SHAPES = {"linear": "LINEAR", "linear-exact": "LINEAR_EXACT", "sigmoid": "SIGMOI
 def test_levels_equal_the_formulas_of_the_standard(shape: str, centre: float, width: float) -> None:
     values = np.arange(-1100, 5000, 7, dtype=np.float64)
     found = grey_levels(values, Window(centre, width, shape))  # type: ignore[arg-type]
-    expected = [windowed(value, centre, width, SHAPES[shape]) for value in values]
-    np.testing.assert_array_equal(found, rounded(np.array(expected)))
+    expected = [windowed(value, centre, width, SHAPES[shape]) for value in values.tolist()]
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_far_values_of_a_sigmoid_do_not_overflow() -> None:

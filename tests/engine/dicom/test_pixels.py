@@ -130,21 +130,20 @@ def table_item(count: int, first: int, bits: int, entries: NDArray[Any]) -> Data
 
 @pytest.mark.parametrize("syntax", [uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian])
 @pytest.mark.parametrize("keyword", ["ModalityLUTSequence", "VOILUTSequence"])
-@pytest.mark.parametrize(("bits", "first"), [(8, 0), (16, 0), (8, 200), (16, -300)])
+@pytest.mark.parametrize(("bits", "first"), [(8, 0), (16, 0), (8, 200), (16, -300), (12, 7)])
 def test_lookup_tables_equal_pydicom(keyword: str, syntax: str, bits: int, first: int) -> None:
     pixels = smooth(12, is_signed=first < 0)
     entries = np.sqrt(np.linspace(0, 1, 3000)) * ((1 << bits) - 1)
     item = table_item(3000, first, bits, entries)
     content = native_file(pixels, 12, syntax, **{keyword: [item]})
+    values = entries.astype("<u2")[np.clip(pixels.astype(int) - first, 0, 2999)].astype(float)
     if keyword == "ModalityLUTSequence":
-        places = np.clip(pixels.astype(int) - first, 0, 2999)
-        values = entries.astype("<u2")[places].astype(float)
         expected = between_percentiles(values)
     else:
-        places = np.clip(pixels.astype(int) - first, 0, 2999)
-        expected = rounded(entries.astype("<u2")[places] / ((1 << bits) - 1))
+        expected = rounded(values / ((1 << bits) - 1))
     np.testing.assert_array_equal(frame_of(content), expected)
-    if first >= 0 and keyword == "VOILUTSequence":
+    # pydicom 3.0 cannot address more than 256 entries of 8 bits, nor subtract below an unsigned 0.
+    if bits == 16 and first == 0 and keyword == "VOILUTSequence":
         np.testing.assert_array_equal(by_pydicom(content), expected)
 
 
@@ -260,14 +259,8 @@ def test_colours_of_jpeg_are_what_the_jpeg_says_else_the_header(
     photometric: str, says: str
 ) -> None:
     space = "RGB" if photometric == "RGB" else "YCBCR"
-    smooth_colours = np.stack(
-        [
-            smooth(8, False),
-            smooth(8, False)[::-1],
-            smooth(8, False).T[:37, :] if False else smooth(8, False)[:, ::-1],
-        ],
-        axis=-1,
-    )
+    waves = smooth(8, is_signed=False)
+    smooth_colours = np.stack([waves, waves[::-1], waves[:, ::-1]], axis=-1)
     frame = bytes(
         imagecodecs.jpeg8_encode(
             smooth_colours, 100, colorspace="RGB", outcolorspace=space, subsampling="444"
