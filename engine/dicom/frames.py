@@ -31,17 +31,16 @@ def native_pixels(content: bytes, header: DicomHeader) -> memoryview:
     return body[place.start : place.start + (place.length or 0)]
 
 
-def _inflated(stream: bytes, needed: int) -> bytes:
+def _inflated(stream: bytes, needed: int) -> bytes | bytearray:
     """At least the first `needed` bytes of a raw deflate stream."""
     try:
         # libdeflate is twice as fast as zlib, but wants room for all that comes.
-        return bytes(imagecodecs.deflate_decode(stream, raw=True, out=needed + _TRAILING))
+        body = imagecodecs.deflate_decode(stream, raw=True, out=needed + _TRAILING)
     except (imagecodecs.DeflateError, ValueError):
-        pass
-    try:
-        body = zlib.decompressobj(-zlib.MAX_WBITS).decompress(stream, needed)
-    except zlib.error as error:
-        raise Refused(FailureCode.CORRUPT, "the deflated DICOM does not inflate") from error
+        try:
+            body = zlib.decompressobj(-zlib.MAX_WBITS).decompress(stream, needed)
+        except zlib.error as error:
+            raise Refused(FailureCode.CORRUPT, "the deflated DICOM does not inflate") from error
     if len(body) < needed:
         raise Refused(FailureCode.TRUNCATED, f"inflates to {len(body)} bytes of {needed}")
     return body

@@ -132,7 +132,7 @@ def _samples(elements: Elements) -> Samples:
     high_bit = elements.word("HighBit")
     per_pixel = elements.word("SamplesPerPixel") or 1
     photometric = elements.code("PhotometricInterpretation")
-    if not photometric:
+    if "PhotometricInterpretation" not in elements:
         photometric = "MONOCHROME2" if per_pixel == 1 else "RGB"
     if photometric not in PHOTOMETRICS:
         raise Refused(FailureCode.UNSUPPORTED, "DICOM of another photometric interpretation")
@@ -200,8 +200,12 @@ def _check_supported(header: DicomHeader) -> None:
         raise Refused(
             FailureCode.UNSUPPORTED, f"{samples.photometric} with {samples.per_pixel} samples"
         )
-    if samples.photometric == "PALETTE COLOR" and samples.allocated not in (8, 16):
-        raise Refused(FailureCode.UNSUPPORTED, "PALETTE COLOR not of 8 or 16 bits")
+    if samples.photometric not in MONOCHROME and samples.allocated == 1:
+        raise Refused(FailureCode.UNSUPPORTED, f"{samples.photometric} of 1 bit")
+    if samples.photometric == "PALETTE COLOR" and samples.allocated == 32:
+        raise Refused(FailureCode.UNSUPPORTED, "PALETTE COLOR of 32 bits")
+    if samples.photometric == "YBR_FULL_422" and header.place.length and header.columns % 2:
+        raise Refused(FailureCode.CORRUPT, f"YBR_FULL_422 with {header.columns} columns")
 
 
 def frame_bits(header: DicomHeader) -> int:

@@ -90,12 +90,18 @@ def _samples_of(stream: Stream, declared: Samples) -> Samples:
     """How decoded words hold samples; where header and stream differ, pixels follow the stream.
 
     Raises:
-        Refused: CORRUPT, another number of components than samples per pixel.
+        Refused: CORRUPT, another number of components than samples per pixel, or more bits than
+            allocated.
     """
     if stream.components != declared.per_pixel:
         raise Refused(
             FailureCode.CORRUPT,
             f"the frame has {stream.components} components, the header {declared.per_pixel}",
+        )
+    if stream.bits > declared.allocated:
+        raise Refused(
+            FailureCode.CORRUPT,
+            f"the frame has {stream.bits} bits, the header allocates {declared.allocated}",
         )
     is_signed = stream.is_signed or declared.is_signed
     # Of a signed sample the sign bit counts, and that may be lower than the stream's highest.

@@ -26,14 +26,16 @@ def decode(frame: bytes, header: DicomHeader) -> NDArray[Any]:
     """One frame, to (H, W) or (H, W, 3) uint8, uint16 or uint32 words.
 
     Raises:
-        Refused: CORRUPT, another number of segments than samples have bytes, or of pixels.
+        Refused: TRUNCATED within its header; CORRUPT, another number of segments than samples have bytes, or of pixels.
 
     Source: PS3.5 annex G.
     """
     samples = header.samples
     size = samples.allocated // 8
-    declared = np.frombuffer(frame[:_HEADER_BYTES], "<u4")
-    if len(declared) < 16 or declared[0] != size * samples.per_pixel:
+    if len(frame) <= _HEADER_BYTES:
+        raise Refused(FailureCode.TRUNCATED, f"an RLE frame of {len(frame)} bytes")
+    declared = np.frombuffer(frame, "<u4", _HEADER_BYTES // 4)
+    if not size or declared[0] != size * samples.per_pixel:
         raise Refused(FailureCode.CORRUPT, "RLE with another number of segments than samples need")
     starts = [*map(int, declared[1 : 1 + int(declared[0])]), len(frame)]
     if any(a >= b for a, b in pairwise(starts)):
@@ -59,7 +61,7 @@ def _words(segments: list[NDArray[np.uint8]]) -> NDArray[Any]:
 def _segment(packed: bytes, pixels: int) -> NDArray[np.uint8]:
     try:
         unpacked = np.frombuffer(imagecodecs.packbits_decode(packed), np.uint8)
-    except (imagecodecs.ImcdError, ValueError) as error:
+    except (imagecodecs.PackbitsError, ValueError) as error:
         raise Refused(FailureCode.CORRUPT, "an RLE segment does not unpack") from error
     if len(unpacked) < pixels:
         raise Refused(FailureCode.CORRUPT, f"an RLE segment holds {len(unpacked)} of {pixels}")
