@@ -36,7 +36,7 @@ def _inflated(stream: bytes, needed: int) -> bytes | bytearray:
     try:
         # libdeflate is twice as fast as zlib, but wants room for all that comes.
         body = imagecodecs.deflate_decode(stream, raw=True, out=needed + _TRAILING)
-    except (imagecodecs.DeflateError, ValueError):
+    except (RuntimeError, ValueError):
         try:
             body = zlib.decompressobj(-zlib.MAX_WBITS).decompress(stream, needed)
         except zlib.error as error:

@@ -17,6 +17,7 @@ _END = b"\xff\xd9"  # of JPEG (EOI), JPEG-LS (EOI) and JPEG 2000 (EOC)
 _TRAILER_BYTES = 64
 _APP0, _APP14, _JPEG_LS_FRAME = 0xE0, 0xEE, 0xF7
 _LOSSLESS_FRAMES = frozenset({0xC3, 0xC7, 0xCB, 0xCF})
+_TILE, _TILE_HEADER_BYTES = b"\xff\x90", 12
 _CAP = b"\xff\x50"  # of a codestream of part 15, ISO/IEC 15444-15 A.2
 
 
@@ -98,6 +99,7 @@ def _jpeg_2000(frame: bytes) -> Stream:
     right, bottom, left, top = struct.unpack_from(">4L", frame, start + 8)
     components, depth = struct.unpack_from(">HB", frame, start + 40)
     after = start + 4 + int.from_bytes(frame[start + 4 : start + 6], "big")
+    _walk_tiles(frame, after)
     if components < 1 or right <= left or bottom <= top:
         raise Refused(FailureCode.CORRUPT, "JPEG 2000 of no pixels")
     return Stream(
@@ -108,3 +110,25 @@ def _jpeg_2000(frame: bytes) -> Stream:
         components,
         is_signed=bool(depth & 0x80),
     )
+
+
+def _walk_tiles(frame: bytes, position: int) -> None:
+    """Check that the tile-parts fill a codestream: decoders show the rest of a cut one as grey.
+
+    Source: ISO/IEC 15444-1 A.4.2: SOT has the length of its tile-part, 0 in the last one for all
+    that is left.
+    """
+    while frame[position : position + 2] not in (_TILE, _END):
+        length = int.from_bytes(frame[position + 2 : position + 4], "big")
+        if frame[position : position + 1] != b"\xff" or length < 2:
+            break
+        position += 2 + length
+    while frame[position : position + 2] == _TILE:
+        length = int.from_bytes(frame[position + 6 : position + 10], "big")
+        if length == 0:
+            return
+        position += max(length, _TILE_HEADER_BYTES)
+    if position + 2 > len(frame):
+        raise Refused(FailureCode.TRUNCATED, f"JPEG 2000 that ends before byte {position}")
+    if frame[position : position + 2] != _END:
+        raise Refused(FailureCode.CORRUPT, f"no JPEG 2000 marker at byte {position}")

@@ -40,5 +40,5 @@ def decode(frame: bytes, stream: Stream, header: DicomHeader) -> NDArray[Any]:
             colours["colorspace"] = "RGB" if header.samples.photometric == "RGB" else "YCBCR"
     try:
         return imagecodecs.jpeg8_decode(frame, **colours)
-    except (imagecodecs.Jpeg8Error, ValueError, MemoryError) as error:
+    except (RuntimeError, ValueError, MemoryError) as error:
         raise Refused(FailureCode.CORRUPT, "the JPEG frame does not decode") from error

@@ -34,5 +34,5 @@ def decode(frame: bytes, stream: Stream, header: DicomHeader) -> NDArray[Any]:
     """
     try:
         return imagecodecs.jpegls_decode(frame)
-    except (imagecodecs.JpeglsError, ValueError, MemoryError) as error:
+    except (RuntimeError, ValueError, MemoryError) as error:
         raise Refused(FailureCode.CORRUPT, "the JPEG-LS frame does not decode") from error

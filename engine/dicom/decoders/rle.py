@@ -26,7 +26,8 @@ def decode(frame: bytes, header: DicomHeader) -> NDArray[Any]:
     """One frame, to (H, W) or (H, W, 3) uint8, uint16 or uint32 words.
 
     Raises:
-        Refused: TRUNCATED within its header; CORRUPT, another number of segments than samples have bytes, or of pixels.
+        Refused: TRUNCATED within its header; CORRUPT, another number of segments than samples
+            have bytes, or of pixels.
 
     Source: PS3.5 annex G.
     """
@@ -61,7 +62,7 @@ def _words(segments: list[NDArray[np.uint8]]) -> NDArray[Any]:
 def _segment(packed: bytes, pixels: int) -> NDArray[np.uint8]:
     try:
         unpacked = np.frombuffer(imagecodecs.packbits_decode(packed), np.uint8)
-    except (imagecodecs.PackbitsError, ValueError) as error:
+    except (RuntimeError, ValueError, MemoryError) as error:
         raise Refused(FailureCode.CORRUPT, "an RLE segment does not unpack") from error
     if len(unpacked) < pixels:
         raise Refused(FailureCode.CORRUPT, f"an RLE segment holds {len(unpacked)} of {pixels}")

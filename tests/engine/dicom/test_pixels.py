@@ -27,6 +27,7 @@ from pydicom.encaps import encapsulate
 
 from cxrsweep.engine.dicom.header import dicom_header
 from cxrsweep.engine.dicom.pixels import dicom_frame, stored_words
+from cxrsweep.engine.failures import Refused
 from cxrsweep.engine.header import Limits
 
 LIMITS = Limits()
@@ -359,3 +360,31 @@ def test_native_pixels_are_not_copied() -> None:
     content = native_file(pixels, 12)
     words, _ = stored_words(content, dicom_header(content, LIMITS), 0)
     assert np.shares_memory(words, np.frombuffer(content, np.uint8))
+
+
+@pytest.mark.parametrize("name", ["jpeg-2000", "htj2k"])
+def test_codestream_whose_tiles_were_cut_or_shifted_is_refused(name: str) -> None:
+    pixels = smooth(12, is_signed=False, shape=(200, 300))
+    frame = encoded(pixels, 12, name)
+    for place in range(len(frame) // 5, len(frame) - 10, len(frame) // 9):
+        for damaged in (frame[:place] + b"\xff\xd9", frame[:place] + frame[place + 7 :]):
+            content = encapsulated_file([damaged], pixels, 12, LOSSLESS[name])
+            with pytest.raises(Refused):
+                frame_of(content)
+
+
+@pytest.mark.parametrize("is_white", [False, True])
+def test_htj2k_with_an_even_last_row_decodes(is_white: bool) -> None:
+    pixels = smooth(8, is_signed=False)
+    pixels[-1] = 255 * is_white
+    content = encapsulated_file([encoded(pixels, 8, "htj2k")], pixels, 8, uid.HTJ2KLossless)
+    np.testing.assert_array_equal(frame_of(content), pixels)
+
+
+def test_htj2k_with_rows_left_out_is_decoded_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = smooth(8, is_signed=False)
+    # As imagecodecs does after an error: the other rows are zeros, and nothing is raised.
+    half = np.where(np.arange(len(pixels))[:, None] < 20, pixels, 0).astype(np.uint8)
+    monkeypatch.setattr(imagecodecs, "htj2k_decode", lambda _frame: half)
+    content = encapsulated_file([encoded(pixels, 8, "htj2k")], pixels, 8, uid.HTJ2KLossless)
+    np.testing.assert_array_equal(frame_of(content), pixels)
