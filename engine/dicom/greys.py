@@ -21,6 +21,7 @@ from cxrsweep.engine.windowing import (
     window_between,
 )
 
+_IDENTITY = np.arange(256, dtype=np.uint8)
 # ITU-R BT.601, as in JPEG and OpenCV.
 _LUMINANCE = (0.299, 0.587, 0.114)
 
@@ -45,7 +46,10 @@ def grey_frame(words: NDArray[Any], samples: Samples, greys: Greys) -> Uint8:
         return looked_up(_palette_table(greys.palette, words.itemsize, samples), words)
     if words.itemsize > 2:
         return _grey_of_many(words, samples, greys)
-    return looked_up(_table(words, samples, greys), words)
+    table = _table(words, samples, greys)
+    if words.itemsize == 1 and (table == _IDENTITY).all():
+        return words if words.flags.writeable else words.copy()  # the file's bytes stay its own
+    return looked_up(table, words)
 
 
 def stored_values(words: NDArray[Any], samples: Samples) -> NDArray[np.int64]:

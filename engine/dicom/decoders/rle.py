@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import imagecodecs
@@ -14,7 +14,7 @@ from cxrsweep.engine.dicom import syntaxes
 from cxrsweep.engine.dicom.facts import DicomHeader
 from cxrsweep.engine.failures import FailureCode, Refused
 
-_HEADER_BYTES = 64
+_HEADER_BYTES, _PADDING_BYTES = 64, 256
 
 
 def is_available(uid: str) -> bool:
@@ -42,8 +42,9 @@ def decode(frame: bytes, header: DicomHeader) -> NDArray[Any]:
     if any(a >= b for a, b in pairwise(starts)):
         raise Refused(FailureCode.CORRUPT, "RLE segments overlap or are empty")
     pixels = header.rows * header.columns
+    packed = memoryview(frame)  # copies of the segments would cost as much as unpacking them
     unpacked = [
-        _segment(frame[start:end], pixels).reshape(header.rows, header.columns)
+        _segment(packed[start:end], pixels).reshape(header.rows, header.columns)
         for start, end in pairwise(starts)
     ]
     planes = [_words(unpacked[first : first + size]) for first in range(0, len(unpacked), size)]
@@ -59,11 +60,12 @@ def _words(segments: list[NDArray[np.uint8]]) -> NDArray[Any]:
     return joined.view(f"<u{len(segments)}")[..., 0]
 
 
-def _segment(packed: bytes, pixels: int) -> NDArray[np.uint8]:
+def _segment(packed: memoryview, pixels: int) -> NDArray[np.uint8]:
     try:
-        unpacked = np.frombuffer(imagecodecs.packbits_decode(packed), np.uint8)
+        # With an end, as PackBits makes a hostile segment 64 times as long.
+        segment = imagecodecs.packbits_decode(cast(bytes, packed), out=pixels + _PADDING_BYTES)
     except (RuntimeError, ValueError, MemoryError) as error:
         raise Refused(FailureCode.CORRUPT, "an RLE segment does not unpack") from error
-    if len(unpacked) < pixels:
-        raise Refused(FailureCode.CORRUPT, f"an RLE segment holds {len(unpacked)} of {pixels}")
-    return unpacked[:pixels]
+    if len(segment) < pixels:
+        raise Refused(FailureCode.CORRUPT, f"an RLE segment holds {len(segment)} of {pixels}")
+    return np.frombuffer(segment, np.uint8, pixels)
