@@ -191,7 +191,7 @@ def _elements(
     """Wanted elements, unconverted, from the stream's position up to the first end tag."""
     seen = 0
 
-    def stop(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+    def _stop(tag: BaseTag, _vr: str | None, _length: int) -> bool:
         nonlocal seen
         seen += 1
         # No file has group 0000, but one whose rest was zeroed has a million of its elements.
@@ -202,7 +202,7 @@ def _elements(
         return is_end(tag)
 
     found = data_element_generator(
-        stream, is_implicit, is_little_endian, stop, specific_tags=list(wanted)
+        stream, is_implicit, is_little_endian, _stop, specific_tags=list(wanted)
     )
     return Dataset({element.tag: element for element in found})
 

@@ -382,6 +382,13 @@ def test_stream_that_declares_a_huge_size_is_not_decoded() -> None:
     assert code_of(content) == FailureCode.CORRUPT
 
 
+def test_rle_that_unpacks_to_far_more_is_stopped() -> None:
+    run = bytes((129, 7)) * 1_000_000  # 128 times the same byte, each
+    starts = struct.pack("<16L", 2, 64, 64 + len(run), *[0] * 13)
+    content = encapsulated_file([starts + run + run], PIXELS, 12, uid.RLELossless)
+    assert code_of(content) == FailureCode.CORRUPT
+
+
 def test_progressive_jpeg_of_very_many_scans_is_refused() -> None:
     frame = bytes(imagecodecs.jpeg8_encode(smooth(8, False), 90))
     scan = frame[frame.index(b"\xff\xda") : -2]
