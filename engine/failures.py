@@ -11,6 +11,7 @@ class FailureCode(StrEnum):
     READ_FAILED = "READ_FAILED"
     EMPTY = "EMPTY"
     NOT_AN_IMAGE = "NOT_AN_IMAGE"
+    NO_PIXELS = "NO_PIXELS"
     TRUNCATED = "TRUNCATED"
     CORRUPT = "CORRUPT"
     TOO_LARGE = "TOO_LARGE"
@@ -25,6 +26,7 @@ REMEDIES: dict[FailureCode, str] = {
     FailureCode.READ_FAILED: "the file could not be read: check that it exists and its permissions",
     FailureCode.EMPTY: "the file has no bytes: fetch it again",
     FailureCode.NOT_AN_IMAGE: "the content is no known image format: leave it out with --exclude",
+    FailureCode.NO_PIXELS: "DICOM without pixels (a report, a presentation state): leave it out",
     FailureCode.TRUNCATED: "the file ends too early: fetch it again",
     FailureCode.CORRUPT: "the file is damaged inside: fetch it again",
     FailureCode.TOO_LARGE: "over a limit: see log.jsonl, raise --max-megapixels or --max-mebibytes",

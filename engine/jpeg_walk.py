@@ -15,7 +15,7 @@ MAX_PROGRESSIVE_SCANS = 100  # a 58 KB file with 1,000 scans keeps a decoder bus
 # business, and DALI's parser reads a length after them.
 _EOI, _SOS, _APP1, _DNL = 0xD9, 0xDA, 0xE1, 0xDC
 _LENGTHLESS = frozenset({0x00, 0x01, *range(0xD0, 0xD9), _EOI})
-_FRAMES = frozenset(set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7})  # F7: JPEG-LS
+FRAMES = frozenset(set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7})  # F7: JPEG-LS
 _BASELINE, _EXTENDED, _PROGRESSIVE = 0xC0, 0xC1, 0xC2
 
 
@@ -34,11 +34,11 @@ def jpeg_header(content: bytes, limits: Limits) -> Header:
     """
     frame: tuple[int, int, int, int, int] | None = None
     orientation, start, end, seen_exif = UPRIGHT, 0, 0, False
-    for marker, start, end in _segments(content):
-        if marker in _FRAMES:
+    for marker, start, end in segments(content):
+        if marker in FRAMES:
             if frame:
                 raise Refused(FailureCode.CORRUPT, "JPEG with two frame headers")
-            frame = (marker, *_frame(content, start, end))
+            frame = (marker, *frame_header(content, start, end))
             check_size(frame[2], frame[3], limits)
         elif marker == _APP1 and not seen_exif and content.startswith(b"Exif\0\0", start):
             seen_exif = True  # of two, readers take the first
@@ -51,14 +51,18 @@ def jpeg_header(content: bytes, limits: Limits) -> Header:
         raise Refused(FailureCode.TRUNCATED, f"JPEG of {len(content)} bytes has no end marker")
     # One scan of all components is the whole picture unless progressive: libjpeg stops after it.
     if process == _PROGRESSIVE or content[start] != components:
-        _check_scans(content, end, MAX_PROGRESSIVE_SCANS if process == _PROGRESSIVE else components)
+        check_scans(content, end, MAX_PROGRESSIVE_SCANS if process == _PROGRESSIVE else components)
     if process not in (_BASELINE, _EXTENDED, _PROGRESSIVE):
         raise Refused(FailureCode.UNSUPPORTED, f"JPEG process SOF{process - 0xC0} is not read yet")
     return Header("jpeg", width, height, bits, orientation)
 
 
-def _segments(content: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield marker, start and end of each segment's content, up to the first scan's header."""
+def segments(content: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield marker, start and end of each segment's content, up to the first scan's header.
+
+    Raises:
+        Refused: TRUNCATED or CORRUPT where there is no whole segment.
+    """
     position, size, marker = 2, len(content), 0
     while marker != _SOS:
         if position + 4 > size:
@@ -81,8 +85,12 @@ def _segments(content: bytes) -> Iterator[tuple[int, int, int]]:
         position = end
 
 
-def _frame(content: bytes, start: int, end: int) -> tuple[int, int, int, int]:
-    """Bits, width, height and components of a frame header, T.81 B.2.2."""
+def frame_header(content: bytes, start: int, end: int) -> tuple[int, int, int, int]:
+    """Bits, width, height and components of a frame header, T.81 B.2.2.
+
+    Raises:
+        Refused: CORRUPT, or UNSUPPORTED without a height.
+    """
     if end - start < 6:
         raise Refused(FailureCode.CORRUPT, f"JPEG frame header of {end - start} bytes")
     bits, height, width, components = struct.unpack_from(">BHHB", content, start)
@@ -95,7 +103,12 @@ def _frame(content: bytes, start: int, end: int) -> tuple[int, int, int, int]:
     return bits, width, height, components
 
 
-def _check_scans(content: bytes, first: int, most: int) -> None:
+def check_scans(content: bytes, first: int, most: int) -> None:
+    """Refuse more scans than `most`, counted from byte `first`.
+
+    Raises:
+        Refused: TOO_LARGE.
+    """
     # Each scan makes the decoder walk the whole picture again, however few bytes it has.
     scans = 1 + content.count(b"\xff\xda", first)
     if scans > most:
