@@ -16,6 +16,7 @@ class FailureCode(StrEnum):
     TOO_LARGE = "TOO_LARGE"
     UNSUPPORTED = "UNSUPPORTED"
     CONSTANT = "CONSTANT"
+    REFUSED_MEMBER = "REFUSED_MEMBER"
 
 
 REMEDIES: dict[FailureCode, str] = {
@@ -26,6 +27,7 @@ REMEDIES: dict[FailureCode, str] = {
     FailureCode.CORRUPT: "the file is damaged inside: fetch it again",
     FailureCode.TOO_LARGE: "over a limit: see log.jsonl, raise --max-megapixels or --max-mebibytes",
     FailureCode.UNSUPPORTED: "a valid image of a kind that is not read: convert it to 8-bit grey",
+    FailureCode.REFUSED_MEMBER: "a link, an unsafe path or the like: see log.jsonl, pack it anew",
     FailureCode.CONSTANT: "every pixel has the same value: the exposure or the export failed",
 }
 
