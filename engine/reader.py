@@ -9,12 +9,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from cxrsweep.engine.archive import Contents, Entry, is_in_order
+from cxrsweep.engine.archive.remote import is_remote
 from cxrsweep.engine.failures import Refused
 from cxrsweep.engine.gate import header_of
 from cxrsweep.engine.header import Header, Limits
 
 MAX_BYTES_AHEAD = 256 * 2**20
 MAX_CHUNK = 8
+UNKNOWN_BYTES = 16 * 2**20  # of a file behind a URL that a list names: a large radiograph
+REMOTE_THREADS = 16  # they wait for the network, not for a core
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Rejected:
 
 
 def _size(entry: Entry) -> int:
-    return max(entry.size, 0)
+    return entry.size if entry.size >= 0 else UNKNOWN_BYTES
 
 
 def checked_from_entry(entry: Entry, contents: Contents, limits: Limits) -> Checked | Rejected:
@@ -82,6 +85,7 @@ class Reader:
         self._pool = ThreadPoolExecutor(threads, "cxrsweep-read")
         # Archives that can only be read from front to back have a thread for themselves.
         self._in_order = ThreadPoolExecutor(1, "cxrsweep-read-in-order")
+        self._remote = ThreadPoolExecutor(REMOTE_THREADS, "cxrsweep-read-remote")
         self._contents = Contents(limits)
         self._limits = limits
         self._ahead = ahead
@@ -96,12 +100,12 @@ class Reader:
             while waiting and (
                 files_ahead + len(chunk) > self._ahead or bytes_ahead + size > MAX_BYTES_AHEAD
             ):
-                future, files, read = waiting.popleft()
+                done, files, read = waiting.popleft()
                 files_ahead -= files
                 bytes_ahead -= read
-                yield from future.result()
-            pool = self._in_order if any(map(is_in_order, chunk)) else self._pool
-            waiting.append((pool.submit(self._checked, chunk), len(chunk), size))
+                yield from done.result()
+            future = self._pool_for(chunk).submit(self._checked, chunk)
+            waiting.append((future, len(chunk), size))
             files_ahead += len(chunk)
             bytes_ahead += size
         while waiting:
@@ -120,11 +124,16 @@ class Reader:
         if chunk:
             yield chunk
 
+    def _pool_for(self, chunk: list[Entry]) -> ThreadPoolExecutor:
+        if any(map(is_in_order, chunk)):
+            return self._in_order
+        return self._remote if is_remote(chunk[0].location) else self._pool
+
     def _checked(self, chunk: list[Entry]) -> list[Checked | Rejected]:
         return [checked_from_entry(entry, self._contents, self._limits) for entry in chunk]
 
     def close(self) -> None:
         """Drop what is read ahead and stop the threads."""
-        for pool in (self._pool, self._in_order):
+        for pool in (self._pool, self._in_order, self._remote):
             pool.shutdown(cancel_futures=True)
         self._contents.close()

@@ -9,6 +9,7 @@ from cxrsweep.engine.archive.containers import Container, PlainTar, StreamedTar,
 from cxrsweep.engine.archive.entries import COMPRESSED, Entry, MemberKind
 from cxrsweep.engine.archive.file_content import check_bytes, file_content
 from cxrsweep.engine.archive.remote import is_remote, remote_content
+from cxrsweep.engine.errors import ArchiveError
 from cxrsweep.engine.failures import FailureCode, Refused
 from cxrsweep.engine.header import Limits
 
@@ -43,13 +44,15 @@ class Contents:
         """
         if entry.kind is MemberKind.FILE:
             if is_remote(entry.location):
-                return remote_content(entry.location, self._limits)
+                return remote_content(entry.location, self._limits, entry.size)
             return file_content(entry.location, self._limits)
         check_bytes(entry.size, self._limits)
         try:
             return self._container(entry).content(entry)
         except Refused:
             raise
+        except ArchiveError as error:  # a package that is missing
+            raise Refused(FailureCode.READ_FAILED, str(error)) from error
         except MemoryError as error:
             raise Refused(FailureCode.TOO_LARGE, "no memory for the member") from error
         except NotImplementedError as error:  # zipfile, of rare features

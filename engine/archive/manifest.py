@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from cxrsweep.engine.archive.entries import Member
-from cxrsweep.engine.archive.remote import base_name, folder_of, is_remote, opened_remote
+from cxrsweep.engine.archive.remote import base_name, folder_of, is_remote, remote_head
 from cxrsweep.engine.archive.selection import Selection
 from cxrsweep.engine.errors import ArchiveError
 
 MAX_PATH = 4096
+MAX_REMOTE_BYTES = 1 << 30
 PATH_COLUMNS = ("radiograph", "image", "path", "file", "filename", "location")
 CSV_SUFFIX = ".csv"
 PARQUET = b"PAR1"
@@ -90,7 +91,10 @@ class Manifest:
     @contextmanager
     def _opened(self) -> Iterator[IO[bytes]]:
         where = self.location
-        with opened_remote(where) if is_remote(where) else Path(where).open("rb") as raw:
+        if is_remote(where):
+            yield io.BytesIO(remote_head(where, MAX_REMOTE_BYTES))
+            return
+        with Path(where).open("rb") as raw:
             yield raw
 
     def _is_csv(self, first: str) -> bool:

@@ -12,7 +12,8 @@ from cxrsweep.engine.archive.braces import expanded
 from cxrsweep.engine.archive.entries import Archive, Entry, Member, MemberKind
 from cxrsweep.engine.archive.folder import FolderArchive
 from cxrsweep.engine.archive.manifest import PARQUET, Manifest
-from cxrsweep.engine.archive.remote import base_name, is_remote, opened_remote
+from cxrsweep.engine.archive.remote import base_name, is_remote, remote_head
+from cxrsweep.engine.archive.remote_folder import RemoteFolder, is_remote_folder
 from cxrsweep.engine.archive.selection import Selection
 from cxrsweep.engine.archive.single_file import SingleFile
 from cxrsweep.engine.archive.streams import BLOCK
@@ -65,26 +66,14 @@ def open_archive(location: str, selection: Selection) -> Archive:
     Raises:
         ArchiveError: nothing is there, or it is no kind of archive.
     """
-    path = Path(location)
-    if path.is_dir():
-        return FolderArchive(path, hidden=selection.hidden)
-    if not path.exists():
-        raise ArchiveError(f"{location} does not exist; {GIVE}")
-    if not path.is_file():
-        raise ArchiveError(f"{location} is neither a file nor a folder; {GIVE}")
-    head = _head_of(location)
-    kind = _kind_of(location, head)
-    if kind is MemberKind.ZIP:
-        return ZipArchive(location, selection)
-    if kind:
-        return TarArchive(location, kind, selection)
-    if _is_list(location, head):
-        return Manifest(location, selection)
-    if _is_text(head):
-        raise ArchiveError(
-            f"{location} is no archive, but text (a list must end in .csv, .txt or .lst); {GIVE}"
-        )
-    return SingleFile(location, selection)
+    if is_remote(location):
+        if is_remote_folder(location):
+            return RemoteFolder(location, hidden=selection.hidden)
+    elif Path(location).is_dir():
+        return FolderArchive(Path(location), hidden=selection.hidden)
+    else:
+        _check_local_file(Path(location))
+    return _open_file(location, selection)
 
 
 def open_archives(archives: Sequence[str | Path], selection: Selection) -> Iterator[Entry]:
@@ -125,6 +114,30 @@ def open_archives(archives: Sequence[str | Path], selection: Selection) -> Itera
             ordinal += 1
 
 
+def _check_local_file(path: Path) -> None:
+    if not path.exists():
+        raise ArchiveError(f"{path} does not exist; {GIVE}")
+    if not path.is_file():
+        raise ArchiveError(f"{path} is neither a file nor a folder; {GIVE}")
+
+
+def _open_file(location: str, selection: Selection) -> Archive:
+    head = _head_of(location)
+    kind = _kind_of(location, head)
+    if kind is MemberKind.ZIP:
+        return ZipArchive(location, selection)
+    if kind:
+        return TarArchive(location, kind, selection)
+    if _is_list(location, head):
+        return Manifest(location, selection)
+    if _is_text(head):
+        raise ArchiveError(
+            f"{base_name(location)} is no archive, but text (a list must end in .csv, .txt or"
+            f" .lst); {GIVE}"
+        )
+    return SingleFile(location, selection)
+
+
 def _named(
     archive: Archive, is_one_of_many: bool, selection: Selection
 ) -> Iterator[tuple[str, Member]]:
@@ -146,12 +159,14 @@ def _expanded(location: str) -> list[str]:
 
 def _head_of(location: str) -> bytes:
     try:
-        with opened_remote(location) if is_remote(location) else Path(location).open("rb") as file:
+        if is_remote(location):
+            return remote_head(location, _HEAD)
+        with Path(location).open("rb") as file:
             return file.read(_HEAD)
     except OSError as error:
         raise ArchiveError(
-            f"cannot read {location}: {error.strerror or type(error).__name__}; mend it or leave"
-            " it out"
+            f"cannot read {base_name(location)}: {error.strerror or type(error).__name__}; mend it"
+            " or leave it out"
         ) from error
 
 
@@ -161,7 +176,9 @@ def _kind_of(location: str, head: bytes) -> MemberKind | None:
             return kind
     for magic, name in _NOT_READ.items():
         if head.startswith(magic):
-            raise ArchiveError(f"{location} is packed with {name}, which is not read; {GIVE}")
+            raise ArchiveError(
+                f"{base_name(location)} is packed with {name}, which is not read; {GIVE}"
+            )
     if _is_tar(head):
         return MemberKind.TAR
     lower = base_name(location).lower()

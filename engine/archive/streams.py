@@ -8,10 +8,10 @@ import re
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Protocol, cast
 
 from cxrsweep.engine.archive.entries import COMPRESSED, MemberKind
-from cxrsweep.engine.archive.remote import is_remote, opened_remote
+from cxrsweep.engine.archive.remote import RemoteFile, is_remote
 from cxrsweep.engine.errors import ArchiveError
 
 BLOCK = 512
@@ -34,6 +34,22 @@ class Readable(Protocol):
 
     def read(self, size: int, /) -> bytes:
         """At most `size` bytes; none at the end."""
+        ...
+
+
+class RawFile(Readable, Protocol):
+    """A file on the disk or behind a URL."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Go to an offset."""
+        ...
+
+    def tell(self) -> int:
+        """The offset."""
+        ...
+
+    def close(self) -> None:
+        """Release the file."""
         ...
 
 
@@ -64,7 +80,7 @@ class Plain:
         raw: its file, closed with this.
     """
 
-    def __init__(self, raw: IO[bytes]) -> None:
+    def __init__(self, raw: RawFile) -> None:
         self._size = _size_of(raw)
         self.read, self.seek, self.tell = raw.read, raw.seek, raw.tell
         self.close = weakref.finalize(self, raw.close)
@@ -82,7 +98,7 @@ class Decompressed:
         kind: TAR_GZ or TAR_ZST.
     """
 
-    def __init__(self, raw: IO[bytes], kind: MemberKind) -> None:
+    def __init__(self, raw: RawFile, kind: MemberKind) -> None:
         self._most = MAX_EXPANSION * _size_of(raw) + EXPANSION_FLOOR
         self._inner = _DECOMPRESSORS[kind](raw)
         self._position = 0
@@ -136,8 +152,11 @@ def opened_source(location: str, kind: MemberKind) -> Source:
         ArchiveError: a package is missing.
     """
     # Unbuffered: a plain tar is read in small jumps, a compressed one in its decompressor's blocks.
-    is_url = is_remote(location)
-    raw = opened_remote(location) if is_url else Path(location).open("rb", buffering=0)  # noqa: SIM115
+    raw: RawFile = (
+        RemoteFile(location, "readahead")
+        if is_remote(location)
+        else Path(location).open("rb", buffering=0)  # noqa: SIM115 (closed by the source)
+    )
     return Decompressed(raw, kind) if kind in COMPRESSED else Plain(raw)
 
 
@@ -192,17 +211,17 @@ class HeaderStream(io.RawIOBase):
         return self._source.tell()
 
 
-def _size_of(raw: IO[bytes]) -> int:
+def _size_of(raw: RawFile) -> int:
     size = raw.seek(0, io.SEEK_END)
     raw.seek(0)
     return size
 
 
-def _gzip(raw: IO[bytes]) -> Readable:
+def _gzip(raw: RawFile) -> Readable:
     return gzip.GzipFile(fileobj=raw, mode="rb")
 
 
-def _zstd(raw: IO[bytes]) -> Readable:
+def _zstd(raw: RawFile) -> Readable:
     try:
         import zstandard
     except ModuleNotFoundError as error:
@@ -210,10 +229,10 @@ def _zstd(raw: IO[bytes]) -> Readable:
             "a tar compressed with zstd needs the package zstandard: pip install zstandard"
         ) from error
     decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
-    return decompressor.stream_reader(raw, read_across_frames=True)
+    return decompressor.stream_reader(cast(IO[bytes], raw), read_across_frames=True)
 
 
-_DECOMPRESSORS: dict[MemberKind, Callable[[IO[bytes]], Readable]] = {
+_DECOMPRESSORS: dict[MemberKind, Callable[[RawFile], Readable]] = {
     MemberKind.TAR_GZ: _gzip,
     MemberKind.TAR_ZST: _zstd,
 }

@@ -54,7 +54,7 @@ class TarArchive:
                 yield from self._listed(_Headers(source), names)
         except OSError as error:
             raise ArchiveError(
-                f"cannot read {self.location}: {error.strerror or type(error).__name__};"
+                f"cannot read {self.name}: {error.strerror or type(error).__name__};"
                 " mend it or leave it out"
             ) from error
 

@@ -9,7 +9,7 @@ from contextlib import closing
 
 from cxrsweep.engine.archive.entries import END, Member, MemberKind, refusal_text
 from cxrsweep.engine.archive.names import MemberNames
-from cxrsweep.engine.archive.remote import base_name, is_remote, opened_remote
+from cxrsweep.engine.archive.remote import RemoteFile, base_name, is_remote
 from cxrsweep.engine.archive.selection import Selection
 from cxrsweep.engine.errors import ArchiveError
 from cxrsweep.engine.failures import FailureCode
@@ -44,9 +44,11 @@ class ZipArchive:
             archive = opened_zip(self.location)
         except OSError as error:
             raise ArchiveError(
-                f"cannot read {self.location}: {error.strerror or type(error).__name__};"
+                f"cannot read {self.name}: {error.strerror or type(error).__name__};"
                 " mend it or leave it out"
             ) from error
+        except ArchiveError:
+            raise
         except Exception as error:  # noqa: BLE001 (zipfile raises anything on odd bytes)
             reason = (
                 f"no whole zip: its directory at the end is cut off or damaged ({_kind(error)})"
@@ -82,7 +84,7 @@ def opened_zip(location: str) -> zipfile.ZipFile:
         OSError: it cannot be opened.
         BadZipFile: or anything else, on odd bytes.
     """
-    return zipfile.ZipFile(opened_remote(location) if is_remote(location) else location)
+    return zipfile.ZipFile(RemoteFile(location, "blockcache") if is_remote(location) else location)
 
 
 def _overlapping(infos: Sequence[zipfile.ZipInfo], end: int) -> set[int]:
