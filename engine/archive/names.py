@@ -69,6 +69,8 @@ def _unsafe(written: str) -> str:
         return _refused("a member without a name")
     if len(written) > MAX_NAME:
         return _refused(f"a name of {len(written)} characters")
+    if "\0" in written:
+        return _refused("a name with a NUL character")
     if _ABSOLUTE.match(written):
         return _refused("an absolute path")
     if ".." in written and ".." in _SEPARATORS.split(written):
@@ -77,7 +79,8 @@ def _unsafe(written: str) -> str:
 
 
 def _shown(written: str) -> str:
-    return written if len(written) <= SHOWN else written[:SHOWN] + "…"
+    visible = written.replace("\0", "␀") or "<unnamed>"
+    return visible if len(visible) <= SHOWN else visible[:SHOWN] + "…"
 
 
 def _refused(reason: str) -> str:

@@ -18,7 +18,8 @@ from cxrsweep.engine.archive.streams import ExpansionError, HeaderStream, Source
 from cxrsweep.engine.errors import ArchiveError
 from cxrsweep.engine.failures import FailureCode
 
-_TRAILER = 64 * 1024  # tar programs fill their last record of 10 KiB with zeros
+_PIECE = 64 * 1024
+_MAX_TRAILER = 16 << 20  # tar programs fill their last record, of 10 KiB unless told, with zeros
 _MAX_GLOBAL_HEADERS = 256
 _CUT = refusal_text(FailureCode.TRUNCATED, "the tar ends inside this member")
 
@@ -159,11 +160,25 @@ class _Headers:
             self._break_off()
         elif self._stream.last.strip(b"\0"):
             self._break(FailureCode.CORRUPT, "a header is damaged; what follows it is not read")
-        elif self._source.read(_TRAILER).strip(b"\0"):
-            self._break(
-                FailureCode.REFUSED_MEMBER,
-                "more follows the end of the tar (two joined together?); it is not read",
-            )
+        elif self._offset < 0:
+            self._break(FailureCode.EMPTY, "the tar has no members")
+        else:
+            self._judge_trailer()
+
+    def _judge_trailer(self) -> None:
+        """Nothing but a few zeros may follow the end: neither a second tar nor a lost rest."""
+        seen = 0
+        while piece := self._source.read(_PIECE):
+            seen += len(piece)
+            if piece.strip(b"\0"):
+                self._break(
+                    FailureCode.REFUSED_MEMBER,
+                    "more follows the end of the tar (two joined together?); it is not read",
+                )
+                return
+            if seen > _MAX_TRAILER:
+                self._break(FailureCode.CORRUPT, "zeros follow its end: was it copied whole?")
+                return
 
     def _break_off(self) -> None:
         if self._source.end() == 0:

@@ -64,6 +64,9 @@ class ZipArchive:
             lambda name: self._selection.keeps(self.prefix + name, name),
             hidden=self._selection.hidden,
         )
+        if not infos:
+            refused = refusal_text(FailureCode.EMPTY, "the zip has no members")
+            yield Member(END, self.location, -1, MemberKind.ZIP, refused=refused)
         shared = _overlapping(infos, end)
         for place, info in enumerate(infos):
             if info.is_dir() and not info.file_size:

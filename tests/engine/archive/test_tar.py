@@ -76,6 +76,8 @@ def test_unsafe_members_have_rows_and_are_not_read(packed: Packed, tmp_path: Pat
         file_info("disk", type=tarfile.BLKTYPE),
         file_info("pipe", type=tarfile.FIFOTYPE),
         file_info("odd", b"x", type=b"Q"),
+        file_info("", b"x"),
+        file_info("nul\0.jpg", b"x", pax_headers={"path": "nul\0.jpg"}),
         file_info("n" * 5000, b"x"),
     ]
     path = packed(tar_bytes([*GOOD, *bad]))
@@ -85,6 +87,7 @@ def test_unsafe_members_have_rows_and_are_not_read(packed: Packed, tmp_path: Pat
     assert [found[f"{path.name}::a/{number}.jpg"] for number in range(5)] == [c for _, c in GOOD]
     assert list(found.values())[5:] == ["REFUSED_MEMBER"] * len(bad)
     assert len(list(found)[-1]) < 300
+    assert not any("\0" in name for name in found)
 
 
 def test_every_duplicate_has_its_row_and_the_first_is_read(packed: Packed) -> None:
@@ -205,8 +208,17 @@ def test_damaged_header_in_the_middle_is_said(packed: Packed) -> None:
 
 
 def test_joined_tars_are_not_dropped_in_silence(packed: Packed) -> None:
-    path = packed(tar_bytes(GOOD[:2]) + tar_bytes(GOOD[2:]))
-    assert list(outcomes(path).items())[2:] == [(f"{path.name}::<end>", "REFUSED_MEMBER")]
+    for gap in (0, 512, 3_000_000):
+        path = packed(tar_bytes(GOOD[:2]) + bytes(gap) + tar_bytes(GOOD[2:]))
+        assert list(outcomes(path).items())[2:] == [(f"{path.name}::<end>", "REFUSED_MEMBER")]
+
+
+def test_tar_that_a_failed_copy_filled_with_zeros_is_said(tmp_path: Path) -> None:
+    tar = tar_bytes(GOOD, tarfile.USTAR_FORMAT)
+    (tmp_path / "x.tar").write_bytes(tar[:3072] + bytes(20_000_000))
+    assert list(outcomes(tmp_path / "x.tar").values())[3:] == ["CORRUPT"]
+    (tmp_path / "x.tar").write_bytes(bytes(len(tar)))
+    assert outcomes(tmp_path / "x.tar") == {"x.tar::<end>": "EMPTY"}
 
 
 def hostile_headers() -> dict[str, bytes]:

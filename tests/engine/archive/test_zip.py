@@ -149,6 +149,10 @@ def test_zip_that_is_cut_has_one_row(tmp_path: Path, share: float) -> None:
     assert found == {"x.zip::<end>": "CORRUPT"}
 
 
+def test_zip_without_members_has_one_row(tmp_path: Path) -> None:
+    assert outcomes(written(tmp_path, zip_bytes({}))) == {"x.zip::<end>": "EMPTY"}
+
+
 def test_changed_zip_is_noticed(tmp_path: Path) -> None:
     path = written(tmp_path, zip_bytes())
     entries = list(open_archives([path], Selection()))
