@@ -19,7 +19,7 @@ from cxrsweep.engine.bundle import open_bundle
 from cxrsweep.engine.errors import CxrsweepError
 from cxrsweep.engine.hardware import cores, hardware_facts, package_versions
 from cxrsweep.engine.header import Limits
-from cxrsweep.engine.reader import Checked, checked_from_entry
+from cxrsweep.engine.reader import Checked, Reader
 from cxrsweep.engine.stages import CPU_BATCH
 
 BATCH = CPU_BATCH
@@ -106,7 +106,9 @@ def race(
     """
     bundle, threads = open_bundle(bundle_folder), cores()
     entries = list(open_archives([archive], Selection()))
-    files = [checked_from_entry(entry, Limits()) for entry in entries]
+    reader = Reader(Limits(), threads, BATCH)
+    files = list(reader.read(entries))
+    reader.close()
     headers = [file.header for file in files if isinstance(file, Checked)]
     if len(headers) < len(files) or not files:
         raise RaceError(f"every file of {archive} must decode, and there must be one")

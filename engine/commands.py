@@ -53,9 +53,7 @@ def watcher_for_terminal() -> Iterator[Watcher]:
 
 
 @click.command()
-@click.argument(
-    "archives", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="ARCHIVE..."
-)
+@click.argument("archives", nargs=-1, required=True, metavar="ARCHIVE...")
 @click.option(
     "-b", "--bundle", "bundle_folder", required=True, type=click.Path(path_type=Path),
     help="Bundle that scores, from `export onnx` or `demo`.",
@@ -67,6 +65,10 @@ def watcher_for_terminal() -> Iterator[Watcher]:
 @click.option("--include", multiple=True, metavar="GLOB", help="Only ids that match; repeatable.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="No ids that match; repeatable.")
 @click.option("--hidden", is_flag=True, help="Also files and folders that start with a dot.")
+@click.option(
+    "--path-column", metavar="NAME", help="Column of a CSV or Parquet list with the paths."
+)
+@click.option("--id-column", metavar="NAME", help="Column of a CSV or Parquet list with the ids.")
 @click.option(
     "--max-megapixels", type=click.FloatRange(min=0, min_open=True),
     default=Limits.megapixels, help="Larger radiographs fail as TOO_LARGE.",
@@ -101,8 +103,11 @@ def watcher_for_terminal() -> Iterator[Watcher]:
 @click.option(
     "--threads", type=click.IntRange(min=1), default=None, help="CPU cores to use.  [default: all]"
 )
-def sweep(archives: tuple[Path, ...], bundle_folder: Path, output: Path, **asked: object) -> None:
-    """Score every radiograph of folders or of CSV or text lists of paths.
+def sweep(archives: tuple[str, ...], bundle_folder: Path, output: Path, **asked: object) -> None:
+    """Score every radiograph of folders, tars, zips or lists of paths.
+
+    A tar may be plain, .gz or .zst, a list CSV, text or Parquet; all may be URLs, and
+    shard-{000..015}.tar stands for sixteen of them. Nothing is extracted to disk.
 
     One row per file in OUTPUT/results.csv, whatever happens to the file. Kill it at any time and
     start the same command again to go on.
@@ -113,6 +118,7 @@ def sweep(archives: tuple[Path, ...], bundle_folder: Path, output: Path, **asked
     Example:
         cxrsweep sweep radiographs/ -b demo/bundle -o run
         cxrsweep sweep list.csv -b demo/bundle -o run --exclude 'masks/*'
+        cxrsweep sweep 'shard-{000..015}.tar' -b demo/bundle -o run
     """
     if not asked.pop("no_supervisor"):
         words = click.get_current_context().meta[WORDS]
@@ -127,7 +133,7 @@ def said(line: str) -> None:
 
 
 def _swept_here(
-    archives: tuple[Path, ...], bundle_folder: Path, output: Path, options: SweepOptions
+    archives: tuple[str, ...], bundle_folder: Path, output: Path, options: SweepOptions
 ) -> int:
     # Only the worker needs these, and they take a second to import.
     from cxrsweep.engine.bundle import open_bundle
@@ -142,7 +148,8 @@ def _swept_here(
 
 
 def _options_from(asked: dict[str, object]) -> SweepOptions:
-    selection = Selection(asked["include"], asked["exclude"], asked["hidden"])  # type: ignore[arg-type]
+    kept = ("include", "exclude", "hidden", "path_column", "id_column")
+    selection = Selection(**{key: asked[key] for key in kept})  # type: ignore[arg-type]
     limits = Limits(asked["max_megapixels"], asked["max_mebibytes"])  # type: ignore[arg-type]
     rest = {key: asked[key] for key in ("shard_size", "batch", "threads", "device") if asked[key]}
     rest |= {"audit": asked["audit"], "may_build": not asked["no_build"]}

@@ -20,6 +20,7 @@ class FailureCode(StrEnum):
     DECODER_CRASHED = "DECODER_CRASHED"
     TIMEOUT = "TIMEOUT"
     TOO_MUCH_MEMORY = "TOO_MUCH_MEMORY"
+    REFUSED_MEMBER = "REFUSED_MEMBER"
 
 
 REMEDIES: dict[FailureCode, str] = {
@@ -31,6 +32,7 @@ REMEDIES: dict[FailureCode, str] = {
     FailureCode.CORRUPT: "the file is damaged inside: fetch it again",
     FailureCode.TOO_LARGE: "over a limit: see log.jsonl, raise --max-megapixels or --max-mebibytes",
     FailureCode.UNSUPPORTED: "a valid image of a kind that is not read: convert it to 8-bit grey",
+    FailureCode.REFUSED_MEMBER: "a link, an unsafe path or the like: see log.jsonl, pack it anew",
     FailureCode.CONSTANT: "every pixel has the same value: the exposure or the export failed",
     FailureCode.DECODER_CRASHED: "the file killed its decoder: fetch it again, trust it to nothing",
     FailureCode.TIMEOUT: "decoding took too long: fetch it again, or convert it to 8-bit grey",

@@ -44,6 +44,10 @@ _NOT_READ: tuple[tuple[bytes, int, str], ...] = (
     (b"ftyphei", 4, "HEIF"),
     (b"II+\0", 0, "BigTIFF"),
     (b"MM\0+", 0, "BigTIFF"),
+    (b"PK\x03\x04", 0, "a zip within an archive"),
+    (b"\x1f\x8b", 0, "a gzip file"),
+    (b"\x28\xb5\x2f\xfd", 0, "a zstd file"),
+    (b"ustar", 257, "a tar within an archive"),
     *((b"P%d\n" % number, 0, "PNM") for number in range(1, 8)),
 )
 

@@ -51,6 +51,11 @@ class Limits:
     megapixels: float = 100.0
     mebibytes: float = 512.0
 
+    @property
+    def most_bytes(self) -> int:
+        """The largest file, in bytes."""
+        return int(self.mebibytes * 2**20)
+
 
 def check_size(width: int, height: int, limits: Limits) -> None:
     """Refuse an empty or oversized radiograph.

@@ -5,11 +5,12 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from itertools import cycle, islice
 from typing import Any
 
-from cxrsweep.engine.archive import Entry
+from cxrsweep.engine.archive import Contents, Entry
 from cxrsweep.engine.batches import pixels_of
 from cxrsweep.engine.decode import is_fast
 from cxrsweep.engine.header import Limits
@@ -67,8 +68,10 @@ def sampled(
         size: most files to read.
     """
     step = max(count // size, 1)
-    read = (checked_from_entry(entry, limits) for entry in islice(entries, 0, None, step))
-    return [file for file in islice(read, size) if isinstance(file, Checked) and _is_fast(file)]
+    with closing(Contents(limits)) as contents:
+        chosen = islice(entries, 0, step * size, step)
+        read = [checked_from_entry(entry, contents, limits) for entry in chosen]
+    return [file for file in read if isinstance(file, Checked) and _is_fast(file)]
 
 
 def measured_classes(

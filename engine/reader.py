@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import stat
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from cxrsweep.engine.archive import Entry
-from cxrsweep.engine.failures import FailureCode, Refused
+from cxrsweep.engine.archive import Contents, Entry, is_in_order
+from cxrsweep.engine.archive.remote import is_remote
+from cxrsweep.engine.failures import Refused
 from cxrsweep.engine.gate import header_of
 from cxrsweep.engine.header import Header, Limits
 
 MAX_BYTES_AHEAD = 256 * 2**20
 MAX_CHUNK = 8
+UNKNOWN_BYTES = 16 * 2**20  # of a file behind a URL that a list names: a large radiograph
+REMOTE_THREADS = 16  # they wait for the network, not for a core
 
 
 @dataclass(frozen=True)
@@ -48,57 +49,18 @@ class Rejected:
 
 
 def _size(entry: Entry) -> int:
-    return max(entry.size, 0)
+    return entry.size if entry.size >= 0 else UNKNOWN_BYTES
 
 
-def file_content(location: str, limits: Limits) -> bytes:
-    """Read one regular file.
-
-    Raises:
-        Refused: READ_FAILED with the system's reason, TOO_LARGE above the byte limit.
-    """
-    most = int(limits.mebibytes * 2**20)
-    try:
-        # Non-blocking, because opening a named pipe would otherwise wait for a writer for ever.
-        descriptor = os.open(location, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb", buffering=0):
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise Refused(FailureCode.READ_FAILED, "not a regular file")
-            if status.st_size > most:
-                raise Refused(
-                    FailureCode.TOO_LARGE,
-                    f"{status.st_size} bytes, over {limits.mebibytes:g} MiB",
-                )
-            content = _whole(descriptor, status.st_size, most)
-            if len(content) > most:  # it grew, or the system could not tell its size
-                raise Refused(FailureCode.TOO_LARGE, f"over {limits.mebibytes:g} MiB")
-            return content
-    except MemoryError as error:
-        raise Refused(FailureCode.TOO_LARGE, "no memory for the file") from error
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise Refused(FailureCode.READ_FAILED, reason) from error
-
-
-def _whole(descriptor: int, declared: int, most: int) -> bytes:
-    """All bytes of a file, whatever it says its size is, but hardly more than `most`."""
-    # One byte more than declared: exactly the declared size is then the end, in one call.
-    first = os.read(descriptor, min(declared, most) + 1)
-    if first and len(first) == declared:
-        return first
-    pieces = [first]
-    while pieces[-1] and (room := most + 1 - sum(map(len, pieces))) > 0:
-        pieces.append(os.read(descriptor, min(room, 1 << 20)))
-    return b"".join(pieces)
-
-
-def checked_from_entry(entry: Entry, limits: Limits) -> Checked | Rejected:
+def checked_from_entry(entry: Entry, contents: Contents, limits: Limits) -> Checked | Rejected:
     """Read one file and pass it through the gate."""
+    refusal = entry.refusal()
+    if refusal:
+        return Rejected(entry, Cost(0, 0.0, 0.0), refusal)
     start = read = time.perf_counter()
     content, reason, header = b"", None, None
     try:
-        content = file_content(entry.location, limits)
+        content = contents.content(entry)
         read = time.perf_counter()
         header = header_of(content, limits)
     except Refused as refused:
@@ -121,6 +83,10 @@ class Reader:
 
     def __init__(self, limits: Limits, threads: int, ahead: int) -> None:
         self._pool = ThreadPoolExecutor(threads, "cxrsweep-read")
+        # Archives that can only be read from front to back have a thread for themselves.
+        self._in_order = ThreadPoolExecutor(1, "cxrsweep-read-in-order")
+        self._remote = ThreadPoolExecutor(REMOTE_THREADS, "cxrsweep-read-remote")
+        self._contents = Contents(limits)
         self._limits = limits
         self._ahead = ahead
         self._chunk = max(1, min(MAX_CHUNK, ahead // (2 * threads)))
@@ -134,11 +100,12 @@ class Reader:
             while waiting and (
                 files_ahead + len(chunk) > self._ahead or bytes_ahead + size > MAX_BYTES_AHEAD
             ):
-                future, files, read = waiting.popleft()
+                done, files, read = waiting.popleft()
                 files_ahead -= files
                 bytes_ahead -= read
-                yield from future.result()
-            waiting.append((self._pool.submit(self._checked, chunk), len(chunk), size))
+                yield from done.result()
+            future = self._pool_for(chunk).submit(self._checked, chunk)
+            waiting.append((future, len(chunk), size))
             files_ahead += len(chunk)
             bytes_ahead += size
         while waiting:
@@ -157,9 +124,16 @@ class Reader:
         if chunk:
             yield chunk
 
+    def _pool_for(self, chunk: list[Entry]) -> ThreadPoolExecutor:
+        if any(map(is_in_order, chunk)):
+            return self._in_order
+        return self._remote if is_remote(chunk[0].location) else self._pool
+
     def _checked(self, chunk: list[Entry]) -> list[Checked | Rejected]:
-        return [checked_from_entry(entry, self._limits) for entry in chunk]
+        return [checked_from_entry(entry, self._contents, self._limits) for entry in chunk]
 
     def close(self) -> None:
         """Drop what is read ahead and stop the threads."""
-        self._pool.shutdown(cancel_futures=True)
+        for pool in (self._pool, self._in_order, self._remote):
+            pool.shutdown(cancel_futures=True)
+        self._contents.close()

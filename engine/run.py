@@ -58,7 +58,7 @@ class Run:
     Args:
         folder: of the run; made where it does not exist.
         bundle: what scores.
-        archives: what is swept.
+        archives: what is swept, as from `located`.
         options: how.
         device: where.
         stop: checked while indexing.
@@ -72,7 +72,7 @@ class Run:
         self,
         folder: Path,
         bundle: Bundle,
-        archives: Sequence[Path],
+        archives: Sequence[str],
         options: SweepOptions,
         device: Device,
         stop: threading.Event,
@@ -81,7 +81,6 @@ class Run:
         self.options = options
         self._device = device
         self.notes: list[str] = []
-        archives = [archive.resolve() for archive in archives]
         _refuse_run_inside(folder.absolute(), archives)
         self._stop = stop
         self.folder = RunFolder(folder)
@@ -180,7 +179,7 @@ class Run:
             tuple(self.notes),
         )
 
-    def _continued_record(self, archives: Sequence[Path]) -> dict[str, Any]:
+    def _continued_record(self, archives: Sequence[str]) -> dict[str, Any]:
         identity = self._identity(archives)
         record = self.folder.record()
         if record is None or "index_sha256" not in record:
@@ -206,7 +205,7 @@ class Run:
         self.folder.log("started", indexed=record["counts"]["indexed"])
         return record
 
-    def _identity(self, archives: Sequence[Path]) -> dict[str, Any]:
+    def _identity(self, archives: Sequence[str]) -> dict[str, Any]:
         """What must be the same for a run to go on."""
         return {
             "bundle": {
@@ -214,17 +213,17 @@ class Run:
                 "fingerprint": self.bundle.fingerprint,
                 "recipe": self.bundle.recipe.model_dump(mode="json"),
             },
-            "archives": [str(archive) for archive in archives],
+            "archives": list(archives),
             "selection": json.loads(json.dumps(asdict(self.options.selection))),
             "limits": asdict(self.options.limits),
             "shard_size": self.options.shard_size,
             "graph": FP16_GRAPH if self._device.gpu else FP32_GRAPH,
         }
 
-    def _index(self, archives: Sequence[Path]) -> int:
+    def _index(self, archives: Sequence[str]) -> int:
         return self.folder.write_index(self._listed(archives))
 
-    def _listed(self, archives: Sequence[Path]) -> Iterator[Entry]:
+    def _listed(self, archives: Sequence[str]) -> Iterator[Entry]:
         entry = None
         for entry in open_archives(archives, self.options.selection):
             if self._stop.is_set():
@@ -232,7 +231,7 @@ class Run:
             yield entry
         if entry is None:
             raise ArchiveError(
-                f"nothing to sweep in {', '.join(map(str, archives))}: no file is left"
+                f"nothing to sweep in {', '.join(archives)}: no file is left"
                 " after --include and --exclude (hidden files need --hidden)"
             )
 
@@ -267,9 +266,9 @@ class Run:
                 )
 
 
-def _refuse_run_inside(folder: Path, archives: Sequence[Path]) -> None:
+def _refuse_run_inside(folder: Path, archives: Sequence[str]) -> None:
     for archive in archives:
-        if archive.is_dir() and folder.resolve().is_relative_to(archive.resolve()):
+        if Path(archive).is_dir() and folder.resolve().is_relative_to(archive):
             raise RunError(
                 f"the run folder {folder} lies inside the archive {archive} and would be swept"
                 " with it; give -o a folder outside"

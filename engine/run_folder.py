@@ -13,15 +13,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from cxrsweep.engine.archive import Entry
+from cxrsweep.engine.archive import Entry, MemberKind
 from cxrsweep.engine.errors import RunError, TableError
 from cxrsweep.engine.meter import ShardMeter, shard_meter_from_json
 from cxrsweep.engine.recipe import Recipe
 from cxrsweep.engine.shard import Shard
 from cxrsweep.engine.table import Row, columns_of, csv_text, guarded, printable, unguarded
 
-SCHEMA_VERSION = 1
-INDEX_COLUMNS = ["ordinal", "radiograph", "bytes", "kind", "location"]
+SCHEMA_VERSION = 2
+INDEX_COLUMNS = [
+    *("ordinal", "radiograph", "bytes", "kind", "location"),
+    *("offset", "check", "refused"),
+]
 THROUGHPUT_COLUMNS = [
     *("shard", "radiographs", "failed", "pixels", "bytes", "wall_s", "per_s"),
     *("read_s", "gate_s", "decode_s", "network_s", "write_s", "binding"),
@@ -104,9 +107,7 @@ class RunFolder:
             writer = csv.writer(stream)
             writer.writerow(INDEX_COLUMNS)
             for entry in entries:
-                size = str(entry.size) if entry.size >= 0 else ""
-                cells = [guarded(entry.radiograph), size, "file", guarded(entry.location)]
-                writer.writerow([str(entry.ordinal), *cells])
+                writer.writerow(_index_row(entry))
                 count += 1
         return count
 
@@ -115,11 +116,9 @@ class RunFolder:
         with self.index.open(newline="", encoding="utf-8", errors="surrogateescape") as stream:
             rows = csv.reader(stream)
             assert next(rows) == INDEX_COLUMNS, "the index was verified by its hash"
-            for ordinal, (written, radiograph, size, _, location) in enumerate(rows):
-                assert written == str(ordinal), "the index was verified by its hash"
-                yield Entry(
-                    ordinal, unguarded(radiograph), unguarded(location), int(size) if size else -1
-                )
+            for ordinal, row in enumerate(rows):
+                assert row[0] == str(ordinal), "the index was verified by its hash"
+                yield _entry_from_row(row)
 
     def has_parts(self) -> bool:
         """Whether any shard has rows on the disk."""
@@ -216,6 +215,26 @@ def _locked(path: Path) -> IO[str]:
         stream.close()
         raise
     return stream
+
+
+def _index_row(entry: Entry) -> list[str | int]:
+    size = entry.size if entry.size >= 0 else ""
+    where = (entry.kind, guarded(entry.location), entry.offset, entry.check)
+    return [entry.ordinal, guarded(entry.radiograph), size, *where, entry.refused]
+
+
+def _entry_from_row(row: Sequence[str]) -> Entry:
+    ordinal, radiograph, size, kind, location, offset, check, refused = row
+    return Entry(
+        int(ordinal),
+        unguarded(radiograph),
+        unguarded(location),
+        int(size) if size else -1,
+        MemberKind(kind),
+        int(offset),
+        int(check),
+        refused,
+    )
 
 
 def _throughput_row(shard: Shard, meter: ShardMeter) -> list[str]:

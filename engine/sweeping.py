@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from cxrsweep.engine.archive import Entry
+from cxrsweep.engine.archive import Entry, located
 from cxrsweep.engine.audit import Audit
 from cxrsweep.engine.batches import Batch, batches_of
 from cxrsweep.engine.bundle import Bundle
@@ -47,7 +47,8 @@ def sweep(
     """Score every radiograph of the archives; start it again with the same words to go on.
 
     Args:
-        archives: folders, or CSV or text files that list paths.
+        archives: folders, tars, zips, lists of paths or single radiographs, local or as URLs; brace
+            lists such as `shard-{000..015}.tar` are expanded.
         bundle: from `open_bundle`.
         run: run folder, made where it does not exist.
         options: limits, batch, threads; see SweepOptions.
@@ -70,11 +71,11 @@ def sweep(
     """
     keep_memory_flat()
     stop = stop or threading.Event()
-    paths = [Path(archive) for archive in archives]
+    locations = located(archives)
     watcher = watcher or SilentWatcher()
     device = chosen_device(options.device)
     watcher.told(f"device: {device.reason}")
-    with Run(Path(run), bundle, paths, options, device, stop) as opened:
+    with Run(Path(run), bundle, locations, options, device, stop) as opened:
         shards = opened.pending_shards()
         if shards:
             stages = opened.opened_stages(watcher.told)

@@ -20,7 +20,7 @@ from cxrsweep.engine.decode import Decoder
 from cxrsweep.engine.errors import ExportError, ParityError
 from cxrsweep.engine.gate import header_of
 from cxrsweep.engine.header import Limits
-from cxrsweep.engine.reader import Checked, checked_from_entry
+from cxrsweep.engine.reader import Checked, Reader
 from cxrsweep.engine.recipe import Recipe
 from cxrsweep.engine.runners.openvino import OpenVinoRunner
 from cxrsweep.export.fuse import FusedNetwork
@@ -85,10 +85,11 @@ def probes_from_folder(recipe: Recipe, folder: Path) -> Probes:
     Raises:
         ExportError: none can be decoded.
     """
-    limits = Limits()
-    read = (checked_from_entry(e, limits) for e in open_archives([folder], Selection()))
+    reader = Reader(Limits(), threads=1, ahead=4)
+    read = reader.read(open_archives([folder], Selection()))
     files = ((f.entry.radiograph, f.content) for f in read if isinstance(f, Checked))
     probes = _decoded(recipe, files)
+    reader.close()
     if not probes.names:
         raise ExportError(f"--radiographs {folder}: no file in it decodes")
     return replace(probes, source=f"{len(probes.names)} radiographs given")

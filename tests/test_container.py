@@ -115,7 +115,7 @@ def test_compose_runs_a_sweep_over_what_it_mounts() -> None:
     command = cxrsweep.get_command(context, name)
     assert command is not None
     given = command.make_context(name, words, parent=context).params
-    assert given["archives"] == (Path("/archive"),)
+    assert given["archives"] == ("/archive",)
     assert given["bundle_folder"] == Path("/bundle")
     assert given["output"].parent == Path("/runs")
 

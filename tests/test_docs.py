@@ -100,6 +100,15 @@ def test_run_folder_document_names_every_code_and_index_column() -> None:
         assert {"radiograph": "id"}.get(column, column) in index_line
 
 
+def test_security_document_names_tests_that_exist() -> None:
+    text = (REPOSITORY / "SECURITY.md").read_text(encoding="utf-8")
+    sources = [path.read_text() for path in (REPOSITORY / "tests").rglob("test_*.py")]
+    named = re.findall(r"`(test_\w+)`", text)
+    assert len(named) > 15
+    for name in named:
+        assert any(f"def {name}(" in source for source in sources), name
+
+
 def test_changelog_starts_with_this_version() -> None:
     settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
     text = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")

@@ -1,88 +1,100 @@
-"""Opens archives by kind and joins them: paths in, one ordered stream of entries out."""
+"""What an archive yields: members, and entries once they have their place in the sweep."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from enum import StrEnum
 from typing import Protocol
 
-from cxrsweep.engine.archive.folder import FolderArchive
-from cxrsweep.engine.archive.manifest import MANIFEST_SUFFIXES, ManifestArchive
-from cxrsweep.engine.archive.selection import Selection
-from cxrsweep.engine.errors import ArchiveError
+from cxrsweep.engine.failures import FailureCode, Refused
+
+END = "<end>"
 
 
-@dataclass(frozen=True)
+class MemberKind(StrEnum):
+    """How the bytes of a member are reached; the words stand in index.csv."""
+
+    FILE = "file"
+    TAR = "tar"
+    TAR_GZ = "tar.gz"
+    TAR_ZST = "tar.zst"
+    ZIP = "zip"
+
+
+COMPRESSED = frozenset({MemberKind.TAR_GZ, MemberKind.TAR_ZST})
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One file of an archive, as listed.
+
+    Attributes:
+        name: within the archive, unique there.
+        location: path or URL of the file, or of the tar or zip that holds it.
+        size: bytes as listed, or -1 where the listing could not tell.
+        kind: how to reach its bytes.
+        offset: of a tar, where its data begins (decompressed); of a zip, its place in the list.
+        check: of a tar, CRC-32 of its header block; of a zip, of its content. Tells whether the
+            archive is still the one that was listed.
+        refused: failure code, a space and the reason, if it must not be read.
+    """
+
+    name: str
+    location: str
+    size: int = -1
+    kind: MemberKind = MemberKind.FILE
+    offset: int = 0
+    check: int = 0
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One radiograph to be, before anything of it is read.
 
     Attributes:
         ordinal: place in the sweep, from 0.
         radiograph: its id, unique in the sweep.
-        location: where its bytes are.
-        size: bytes as listed, or -1 where the listing could not tell.
+        location, size, kind, offset, check, refused: as of Member.
     """
 
     ordinal: int
     radiograph: str
     location: str
     size: int
+    kind: MemberKind = MemberKind.FILE
+    offset: int = 0
+    check: int = 0
+    refused: str = ""
+
+    def refusal(self) -> Refused | None:
+        """Why it must not be read, if so."""
+        if not self.refused:
+            return None
+        code, _, reason = self.refused.partition(" ")
+        return Refused(FailureCode(code), reason)
 
 
 class Archive(Protocol):
-    """A listable source of radiographs."""
+    """A listable source of radiographs.
+
+    Attributes:
+        name: of the archive, without its folder.
+    """
 
     name: str
 
-    def members(self) -> Iterator[tuple[str, str, int]]:
-        """Yield id within the archive, location and size in bytes, in a fixed order."""
+    @property
+    def prefix(self) -> str | None:
+        """What stands before its members' names; None leaves that, and the selection, to others."""
+        ...
+
+    def members(self) -> Iterator[Member]:
+        """Yield the members in a fixed order."""
         ...
 
 
-def open_archive(path: Path, *, hidden: bool) -> Archive:
-    """Choose the kind of archive by what lies at `path`.
-
-    Raises:
-        ArchiveError: nothing is there, or it is no kind of archive.
-    """
-    if path.is_dir():
-        return FolderArchive(path, hidden=hidden)
-    if path.suffix.lower() in MANIFEST_SUFFIXES and path.is_file():
-        return ManifestArchive(path)
-    if not path.exists():
-        raise ArchiveError(f"{path} does not exist; give a folder, or a .csv or .txt list of paths")
-    raise ArchiveError(
-        f"{path} is no archive: give a folder, or a list of paths ending in"
-        f" {', '.join(MANIFEST_SUFFIXES)}"
-    )
-
-
-def open_archives(paths: Sequence[Path], selection: Selection) -> Iterator[Entry]:
-    """List archives one after the other.
-
-    Args:
-        paths: folders or manifests; with several, ids start with the archive's name.
-        selection: which ids are kept.
-
-    Yields:
-        entries with ordinals from 0.
-
-    Raises:
-        ArchiveError: an archive cannot be listed, or two would give the same ids.
-    """
-    archives = [open_archive(path, hidden=selection.hidden) for path in paths]
-    names = [archive.name for archive in archives]
-    for name in names:
-        if names.count(name) > 1:
-            raise ArchiveError(
-                f"two archives are named {name!r}, so ids would collide;"
-                " sweep their common parent folder instead, or rename one"
-            )
-    ordinal = 0
-    for archive in archives:
-        prefix = f"{archive.name}/" if len(archives) > 1 else ""
-        for radiograph, location, size in archive.members():
-            if selection.keeps(prefix + radiograph):
-                yield Entry(ordinal, prefix + radiograph, location, size)
-                ordinal += 1
+def refusal_text(code: FailureCode, reason: str) -> str:
+    """Code and reason as they stand in index.csv."""
+    return f"{code} {reason}"

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from cxrsweep.engine.archive.entries import Member
 from cxrsweep.engine.errors import ArchiveError
 
 Identity = tuple[int, int]
@@ -26,13 +27,15 @@ class FolderArchive:
         name: last part of the folder's path.
     """
 
+    prefix = None
+
     def __init__(self, folder: Path, *, hidden: bool) -> None:
         self.folder = folder
         self.hidden = hidden
         self.name = folder.resolve().name
 
-    def members(self) -> Iterator[tuple[str, str, int]]:
-        """Yield path inside the folder, location and size in bytes.
+    def members(self) -> Iterator[Member]:
+        """Yield the files, named by their path inside the folder.
 
         Raises:
             ArchiveError: the folder itself cannot be listed; one below it becomes a member.
@@ -48,12 +51,13 @@ class FolderArchive:
                 continue
             target = _target_of(child)
             if target is None or not stat.S_ISDIR(target.st_mode):
-                yield prefix + child.name, child.path, target.st_size if target else -1
+                size = target.st_size if target else -1
+                yield Member(prefix + child.name, child.path, size)
                 continue
             try:
                 identity, below = self._listed(child.path)
             except ArchiveError:  # one row that fails when it is read, instead of no night
-                yield prefix + child.name, child.path, -1
+                yield Member(prefix + child.name, child.path)
                 continue
             if identity not in ancestors:
                 stack.append((f"{prefix}{child.name}/", ancestors | {identity}, below))

@@ -105,7 +105,13 @@ def test_options_reach_the_sweep(small_archive: Path, demo_bundle: Bundle, tmp_p
     words += ["--shard-size", "1", "--batch", "2", "--threads", "1"]
     done = CliRunner().invoke(cxrsweep, words)
     record = json.loads((run / "run.json").read_text())
-    assert record["selection"] == {"include": ["*.png"], "exclude": ["study-1/*"], "hidden": False}
+    assert record["selection"] == {
+        "include": ["*.png"],
+        "exclude": ["study-1/*"],
+        "hidden": False,
+        "path_column": None,
+        "id_column": None,
+    }
     assert record["limits"]["megapixels"] == 0.04
     assert record["shard_size"] == 1
     assert record["counts"]["failures"] == {"TOO_LARGE": 2}

@@ -8,9 +8,10 @@ import pytest
 
 from cxrsweep.engine import reader as reading
 from cxrsweep.engine.archive import Entry
+from cxrsweep.engine.archive.file_content import file_content, whole
 from cxrsweep.engine.failures import FailureCode, Refused
 from cxrsweep.engine.header import Limits
-from cxrsweep.engine.reader import Reader, Rejected, file_content
+from cxrsweep.engine.reader import Reader, Rejected
 
 
 def entries_of(folder: Path, count: int, size: int) -> Iterator[Entry]:
@@ -72,9 +73,9 @@ def test_a_file_is_read_whole_whatever_size_it_declares(tmp_path: Path, declared
     content = bytes(range(256)) * 8192
     (tmp_path / "file").write_bytes(content)
     with (tmp_path / "file").open("rb") as stream:
-        assert reading._whole(stream.fileno(), declared, 2**22) == content
+        assert whole(stream.fileno(), declared, 2**22) == content
     with (tmp_path / "file").open("rb") as stream:
-        assert 1000 < len(reading._whole(stream.fileno(), declared, 1000)) <= 1002
+        assert 1000 < len(whole(stream.fileno(), declared, 1000)) <= 1002
 
 
 def test_an_empty_file_is_read_as_no_bytes(tmp_path: Path) -> None:
