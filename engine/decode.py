@@ -25,6 +25,7 @@ from cxrsweep.engine.pipelines import (
 )
 from cxrsweep.engine.recipe import Recipe
 
+BITS = 8  # what the network takes; more is windowed, which the careful lane does
 FAST_KINDS = frozenset({"jpeg", "png"})
 
 
@@ -50,8 +51,8 @@ _Pixels = tuple[Uint8, dict[int, Refused]]
 
 
 def is_fast(header: Header) -> bool:
-    """Whether DALI may decode the file itself: a walked JPEG or PNG that needs no EXIF turn."""
-    return header.kind in FAST_KINDS and header.orientation == UPRIGHT
+    """Whether DALI may decode the file itself: an 8-bit walked JPEG or PNG without an EXIF turn."""
+    return header.kind in FAST_KINDS and header.orientation == UPRIGHT and header.bits <= BITS
 
 
 class Decoder:

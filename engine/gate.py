@@ -11,6 +11,7 @@ import io
 from PIL import BmpImagePlugin, ImageFile, TiffImagePlugin, WebPImagePlugin
 
 from cxrsweep.engine import jpeg_walk, png_walk
+from cxrsweep.engine.dicom.header import dicom_header, is_dicom
 from cxrsweep.engine.failures import FailureCode, Refused
 from cxrsweep.engine.header import (
     ORIENTATION_TAG,
@@ -31,10 +32,10 @@ _PILLOW: dict[Kind, type[ImageFile.ImageFile]] = {
 _BITS_BY_MODE = {"1": 1, "L": 8, "LA": 8, "P": 8, "PA": 8, "RGB": 8, "RGBA": 8, "RGBX": 8}
 _BITS_BY_MODE |= {"CMYK": 8, "YCbCr": 8, "I;16": 16, "I;16B": 16, "I;16L": 16, "I": 32, "F": 32}
 _BITS_PER_SAMPLE = 258
+MOST_BITS: dict[Kind, int] = {"png": 16, "tiff": 16}  # of other kinds 8
 _BMP_HEADERS = frozenset({12, 40, 52, 56, 64, 108, 124})
 _TIFF = (b"II*\0", b"MM\0*")
 _NOT_READ: tuple[tuple[bytes, int, str], ...] = (
-    (b"DICM", 128, "DICOM"),
     (b"GIF8", 0, "GIF"),
     (b"\0\0\0\x0cjP  ", 0, "JPEG 2000"),
     (b"\xff\x4f\xff\x51", 0, "JPEG 2000"),
@@ -63,7 +64,7 @@ def header_of(content: bytes, limits: Limits) -> Header:
         its header; the content may still fail to decode.
 
     Raises:
-        Refused: EMPTY, NOT_AN_IMAGE, TRUNCATED, CORRUPT, TOO_LARGE or UNSUPPORTED.
+        Refused: EMPTY, NOT_AN_IMAGE, TRUNCATED, CORRUPT, TOO_LARGE, UNSUPPORTED or NO_PIXELS.
     """
     if not content:
         raise Refused(FailureCode.EMPTY, "the file has no bytes")
@@ -71,13 +72,14 @@ def header_of(content: bytes, limits: Limits) -> Header:
         header = jpeg_walk.jpeg_header(content, limits)
     elif content.startswith(png_walk.SIGNATURE):
         header = png_walk.png_header(content, limits)
+    elif is_dicom(content):
+        found = dicom_header(content, limits)
+        return Header("dicom", found.columns, found.rows, found.samples.stored)
     else:
         header = _header_by_pillow(content, _kind_of(content))
         check_size(header.width, header.height, limits)
-    if header.bits > 8:
-        raise Refused(
-            FailureCode.UNSUPPORTED, f"{header.kind} with {header.bits} bits per sample, not 8"
-        )
+    if header.bits > MOST_BITS.get(header.kind, 8):
+        raise Refused(FailureCode.UNSUPPORTED, f"{header.kind} with {header.bits} bits per sample")
     return header
 
 

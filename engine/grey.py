@@ -1,4 +1,4 @@
-"""Grey pixels from files of any kind with OpenCV: the careful way, which may end the process."""
+"""Grey pixels from files of any kind and depth: the careful way, which may end the process."""
 
 from __future__ import annotations
 
@@ -6,14 +6,22 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cxrsweep.engine.dicom.header import dicom_header
+from cxrsweep.engine.dicom.pixels import dicom_frame
 from cxrsweep.engine.failures import FailureCode, Refused
-from cxrsweep.engine.header import Header
+from cxrsweep.engine.header import Header, Limits
+from cxrsweep.engine.windowing import eight_bits
 
 Uint8 = NDArray[np.uint8]
 
+ALL = Limits(megapixels=1e6, mebibytes=1e6)  # the gate has held the file to its limits already
+
 
 def grey_pixels(content: bytes, header: Header) -> Uint8:
-    """Decode any kind with OpenCV and turn it as EXIF says.
+    """Decode any kind, bring it to 8 bits and turn it as EXIF says.
+
+    More than 8 bits become 8 by windowing: DICOM as its header says, others between the 0.5th and
+    the 99.5th percentile of their pixels; never by a decoder's own scaling.
 
     Args:
         content: the whole file.
@@ -23,9 +31,14 @@ def grey_pixels(content: bytes, header: Header) -> Uint8:
         (H, W, 1) uint8 as shown.
 
     Raises:
-        Refused: CORRUPT, the decoder gives nothing or another size than the header declares.
+        Refused: CORRUPT, the decoder gives nothing or another size than the header declares; of
+            DICOM also TRUNCATED and UNSUPPORTED.
     """
+    if header.kind == "dicom":
+        return dicom_frame(content, dicom_header(content, ALL), 0)[..., None]
     flags = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
+    if header.bits > 8:
+        flags |= cv2.IMREAD_ANYDEPTH
     try:
         grey = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     except cv2.error as error:
@@ -34,7 +47,7 @@ def grey_pixels(content: bytes, header: Header) -> Uint8:
         raise Refused(FailureCode.CORRUPT, f"{header.kind} does not decode")
     if grey.shape != (header.height, header.width):
         raise other_size(header, grey.shape)
-    return np.ascontiguousarray(upright(np.asarray(grey, np.uint8), header.orientation))[..., None]
+    return np.ascontiguousarray(upright(eight_bits(grey), header.orientation))[..., None]
 
 
 def constant(value: int) -> Refused:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from cxrsweep.engine.failures import FailureCode, Refused
 
-Kind = Literal["jpeg", "png", "bmp", "tiff", "webp"]
+Kind = Literal["jpeg", "png", "bmp", "tiff", "webp", "dicom"]
 
 ORIENTATION_TAG = 0x0112
 UPRIGHT = 1

@@ -118,15 +118,18 @@ def test_flipped_byte_in_a_png_is_corrupt(encoded: Callable[..., bytes]) -> None
     assert code_of(bytes(content)) == FailureCode.CORRUPT
 
 
-def test_sixteen_bits_are_unsupported(grey: np.ndarray, encoded: Callable[..., bytes]) -> None:
-    wide = grey.astype(np.uint16) * 257
-    assert code_of(encoded(".png", wide)) == FailureCode.UNSUPPORTED
-    assert code_of(encoded(".tiff", wide)) == FailureCode.UNSUPPORTED
+def test_depth_above_eight_bits_is_taken_of_png_and_tiff(encoded: Callable[..., bytes]) -> None:
+    wide = np.random.default_rng(0).integers(0, 4096, (20, 30)).astype(np.uint16)
+    for ending in (".png", ".tiff"):
+        header = header_of(encoded(ending, wide), LIMITS)
+        assert (header.bits, header.width, header.height) == (16, 30, 20)
+    single = np.zeros((20, 30), np.float32)
+    assert code_of(encoded(".tiff", single)) == FailureCode.UNSUPPORTED
 
 
 @pytest.mark.parametrize(
     "content",
-    [b"GIF89a" + b"\0" * 50, b"\0" * 128 + b"DICM" + b"\0" * 50, b"\xff\x4f\xff\x51" + b"\0" * 9],
+    [b"GIF89a" + b"\0" * 50, b"\xff\x4f\xff\x51" + b"\0" * 9],
 )
 def test_known_formats_that_are_not_read_say_so(content: bytes) -> None:
     assert code_of(content) == FailureCode.UNSUPPORTED
@@ -208,9 +211,9 @@ def test_every_code_says_what_to_do() -> None:
     assert set(REMEDIES) == set(FailureCode)
 
 
-def test_colour_tiff_of_16_bits_is_unsupported(encoded: Callable[..., bytes]) -> None:
+def test_colour_tiff_of_16_bits_has_its_depth(encoded: Callable[..., bytes]) -> None:
     wide = np.random.default_rng(0).integers(0, 4096, (20, 30, 3)).astype(np.uint16)
-    assert code_of(encoded(".tiff", wide)) == FailureCode.UNSUPPORTED
+    assert header_of(encoded(".tiff", wide), LIMITS).bits == 16
 
 
 def test_baseline_jpeg_with_more_scans_than_components_is_too_large() -> None:
