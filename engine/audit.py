@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import zlib
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,13 +13,15 @@ import numpy as np
 from cxrsweep.engine.archive import Entry
 from cxrsweep.engine.batches import Batch
 from cxrsweep.engine.cuda import DevicePixels
-from cxrsweep.engine.decode import Decoded
+from cxrsweep.engine.decode import Decoded, Decoder
 from cxrsweep.engine.grey import Uint8
-from cxrsweep.engine.stages import AnyDecoder
+from cxrsweep.engine.reader import Checked
+from cxrsweep.engine.recipe import Recipe
 
 # Grey levels, mean over the S x S input. Rounding in a JPEG decoder makes less than one, also after
 # equalisation; a scrambled, shifted or half-grey picture makes tens.
 TOLERANCE = 2.0
+BATCH = 8
 
 
 @dataclass(frozen=True)
@@ -34,16 +38,19 @@ class Disagreement:
 
 
 class Audit:
-    """Decodes a sample a second time, in the careful lane.
+    """Decodes a sample a second time, in the careful lane and beside the sweep.
 
     Args:
-        decoder: of the sweep.
+        recipe: of the sweep's bundle.
         fraction: of the radiographs of the fast lane that are compared, in [0, 1].
     """
 
-    def __init__(self, decoder: AnyDecoder, fraction: float) -> None:
-        self._decoder = decoder
+    def __init__(self, recipe: Recipe, fraction: float) -> None:
+        self._recipe = recipe
         self._fraction = fraction
+        self._decoder: Decoder | None = None
+        self._thread = ThreadPoolExecutor(1, "cxrsweep-audit")
+        self._waiting: list[Future[None]] = []
         self._lock = threading.Lock()
         self._compared, self._largest = 0, 0.0
         self._disagreements: list[Disagreement] = []
@@ -58,17 +65,39 @@ class Audit:
         if not chosen or not batch.is_fast:
             return
         files = [batch.files[place] for place in chosen]
+        first = on_host(decoded.pixels)[chosen]
+        while self._waiting and self._waiting[0].done():
+            self._waiting.pop(0).result()  # raises what went wrong
+        self._waiting.append(self._thread.submit(self._compare, files, first))
+
+    def close(self) -> None:
+        """Finish what was begun and free everything."""
+        self._thread.shutdown()
+        if self._decoder:
+            self._decoder.close()
+            self._decoder = None
+
+    def _compare(self, files: Sequence[Checked], first: Uint8) -> None:
+        self._decoder = self._decoder or Decoder(self._recipe, BATCH, threads=1)
+        for start in range(0, len(files), BATCH):
+            self._compare_some(files[start : start + BATCH], first[start : start + BATCH])
+
+    def _compare_some(self, files: Sequence[Checked], first: Uint8) -> None:
+        assert self._decoder
         again = self._decoder.decode(
             [file.content for file in files], [file.header for file in files], carefully=True
         )
-        first, second = on_host(decoded.pixels)[chosen], on_host(again.pixels)
+        second = again.pixels
         for number, file in enumerate(files):
             if number not in again.refused:
                 difference = np.abs(first[number].astype(np.int16) - second[number]).mean()
                 self._note(file.entry, float(difference))
 
     def taken(self) -> list[Disagreement]:
-        """The disagreements since the last call."""
+        """The disagreements since the last call, once everything begun is compared."""
+        for future in self._waiting:
+            future.result()
+        self._waiting.clear()
         with self._lock:
             found, self._disagreements = self._disagreements, []
         return found

@@ -11,7 +11,6 @@ import io
 from PIL import BmpImagePlugin, ImageFile, TiffImagePlugin, WebPImagePlugin
 
 from cxrsweep.engine import jpeg_walk, png_walk
-from cxrsweep.engine.dicom.header import dicom_header, is_dicom
 from cxrsweep.engine.failures import FailureCode, Refused
 from cxrsweep.engine.header import (
     ORIENTATION_TAG,
@@ -72,15 +71,28 @@ def header_of(content: bytes, limits: Limits) -> Header:
         header = jpeg_walk.jpeg_header(content, limits)
     elif content.startswith(png_walk.SIGNATURE):
         header = png_walk.png_header(content, limits)
-    elif is_dicom(content):
-        found = dicom_header(content, limits)
-        return Header("dicom", found.columns, found.rows, found.samples.stored)
+    elif _may_be_dicom(content) and (dicom := _header_of_dicom(content, limits)):
+        return dicom
     else:
         header = _header_by_pillow(content, _kind_of(content))
         check_size(header.width, header.height, limits)
     if header.bits > MOST_BITS.get(header.kind, 8):
         raise Refused(FailureCode.UNSUPPORTED, f"{header.kind} with {header.bits} bits per sample")
     return header
+
+
+def _may_be_dicom(content: bytes) -> bool:
+    """Whether it is worth asking: a preamble, or the first byte of a group that comes first."""
+    return content[128:132] == b"DICM" or content[0] in (0x00, 0x02, 0x08)
+
+
+def _header_of_dicom(content: bytes, limits: Limits) -> Header | None:
+    from cxrsweep.engine.dicom.header import dicom_header, is_dicom  # pydicom takes 0.2 s to import
+
+    if not is_dicom(content):
+        return None
+    found = dicom_header(content, limits)
+    return Header("dicom", found.columns, found.rows, found.samples.stored)
 
 
 def _kind_of(content: bytes) -> Kind:

@@ -6,8 +6,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrsweep.engine.dicom.header import dicom_header
-from cxrsweep.engine.dicom.pixels import dicom_frame
 from cxrsweep.engine.failures import FailureCode, Refused
 from cxrsweep.engine.header import Header, Limits
 from cxrsweep.engine.windowing import eight_bits
@@ -35,7 +33,7 @@ def grey_pixels(content: bytes, header: Header) -> Uint8:
             DICOM also TRUNCATED and UNSUPPORTED.
     """
     if header.kind == "dicom":
-        return dicom_frame(content, dicom_header(content, ALL), 0)[..., None]
+        return _dicom_pixels(content)
     flags = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
     if header.bits > 8:
         flags |= cv2.IMREAD_ANYDEPTH
@@ -48,6 +46,14 @@ def grey_pixels(content: bytes, header: Header) -> Uint8:
     if grey.shape != (header.height, header.width):
         raise other_size(header, grey.shape)
     return np.ascontiguousarray(upright(eight_bits(grey), header.orientation))[..., None]
+
+
+def _dicom_pixels(content: bytes) -> Uint8:
+    # Imported where DICOM comes: it takes as long as everything else here together.
+    from cxrsweep.engine.dicom.header import dicom_header
+    from cxrsweep.engine.dicom.pixels import dicom_frame
+
+    return dicom_frame(content, dicom_header(content, ALL), 0)[..., None]
 
 
 def constant(value: int) -> Refused:

@@ -115,7 +115,7 @@ class _Sweep:
         self._shards = shards
         self._suspects = suspects_of(run.folder.folder)
         self._journal = Journal(run.folder.folder)
-        self._audit = Audit(stages.decoder, options.audit)
+        self._audit = Audit(self._recipe, options.audit)
         self._decoding = DecodingThread(stages.decoder, self._journal, self._audit)
         self._runner = stages.runner
         self._in_flight: deque[_InFlight] = deque()
@@ -136,6 +136,8 @@ class _Sweep:
         while self._in_flight:
             self._collect()
         self._ledger.spool()
+        for found in self._audit.taken():
+            self._run.note_disagreement(found.entry, found.difference)
         self._run.notes += filter(None, [self._audit.described()])
 
     def _steps(self) -> Iterator[tuple[Shard, Batch | Rejected]]:
@@ -186,8 +188,6 @@ class _Sweep:
                 row = ok_row(self._recipe, entry.radiograph, header, scores, place)
                 self._ledger.add(flight.shard, entry, row)
         self._ledger.spool()
-        for found in self._audit.taken():
-            self._run.note_disagreement(found.entry, found.difference)
 
     def _refuse(self, shard: Shard, entry: Entry, header: Header | None, reason: Refused) -> None:
         row = failed_row(self._recipe, entry.radiograph, header, reason)
@@ -199,6 +199,7 @@ class _Sweep:
     def __exit__(self, *_: object) -> None:
         self._reader.close()
         self._decoding.close()
+        self._audit.close()
         self._journal.close()
         self._in_flight.clear()
         self._stages.close()

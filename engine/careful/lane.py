@@ -85,7 +85,7 @@ class CarefulLane:
             TOO_MUCH_MEMORY, or what the decoder says.
         """
         if self._nursery is None or self._nursery.poll() is not None:
-            self._start()
+            self._start(any(header.kind == "dicom" for header in headers))
         outcomes = list(self._threads.map(self._decoded, contents, headers))
         died = {outcome.pid for outcome in outcomes if outcome.is_crash}
         for place, outcome in enumerate(outcomes):
@@ -118,15 +118,16 @@ class CarefulLane:
             self._nursery.wait()
             self._nursery = None
 
-    def _start(self) -> None:
+    def _start(self, has_dicom: bool) -> None:
         self._end()
         self._free = queue.SimpleQueue()
         self._workplaces = [_Workplace() for _ in range(self._processes)]
         numbers = [n for workplace in self._workplaces for n in workplace.theirs.numbers()]
         allowance = (self._memory_mib, math.ceil(self._timeout_s) * FILES_PER_PROCESS)
+        words = (*allowance, int(has_dicom), *numbers)
         module = "cxrsweep.engine.careful.nursery"
         self._nursery = subprocess.Popen(
-            [sys.executable, "-m", module, *map(str, (*allowance, *numbers))],
+            [sys.executable, "-m", module, *map(str, words)],
             pass_fds=numbers,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+from importlib import import_module
 
 from cxrsweep.engine.careful.child import Allowance, Slot, said_by, serve
 
@@ -71,8 +72,10 @@ def _is_closed(slot: Slot) -> bool:
 
 
 def main() -> None:
-    """Run with: MiB and seconds of the allowance, then four descriptors per slot."""
-    memory_mib, cpu_s, *numbers = map(int, sys.argv[1:])
+    """Run with: MiB and seconds allowed, whether DICOM comes, and four descriptors per slot."""
+    memory_mib, cpu_s, has_dicom, *numbers = map(int, sys.argv[1:])
+    if has_dicom:  # once here instead of in every process
+        import_module("cxrsweep.engine.dicom.pixels")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     slots = [Slot(*numbers[at : at + 4]) for at in range(0, len(numbers), 4)]
     tend(slots, Allowance(memory_mib, cpu_s))

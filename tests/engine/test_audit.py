@@ -24,6 +24,19 @@ def decoder(demo_bundle: Bundle) -> Iterator[Decoder]:
     opened.close()
 
 
+@pytest.fixture
+def audit_of(demo_bundle: Bundle) -> Iterator[Callable[[float], Audit]]:
+    opened: list[Audit] = []
+
+    def build(fraction: float) -> Audit:
+        opened.append(Audit(demo_bundle.recipe, fraction))
+        return opened[-1]
+
+    yield build
+    for audit in opened:
+        audit.close()
+
+
 def batch_of(contents: list[bytes]) -> Batch:
     batch = Batch(is_fast=True)
     for ordinal, content in enumerate(contents):
@@ -33,10 +46,10 @@ def batch_of(contents: list[bytes]) -> Batch:
 
 
 def test_two_decoders_see_whole_radiographs_alike(
-    decoder: Decoder, encoded: Callable[..., bytes]
+    decoder: Decoder, encoded: Callable[..., bytes], audit_of: Callable[[float], Audit]
 ) -> None:
     batch = batch_of([encoded(".jpg"), encoded(".png")])
-    audit = Audit(decoder, 1.0)
+    audit = audit_of(1.0)
     files = batch.files
     decoded = decoder.decode([f.content for f in files], [f.header for f in files])
     audit.compare(batch, decoded)
@@ -48,14 +61,16 @@ def test_two_decoders_see_whole_radiographs_alike(
     )
 
 
-def test_a_scrambled_picture_is_noticed(decoder: Decoder, encoded: Callable[..., bytes]) -> None:
+def test_a_scrambled_picture_is_noticed(
+    decoder: Decoder, encoded: Callable[..., bytes], audit_of: Callable[[float], Audit]
+) -> None:
     batch = batch_of([encoded(".jpg"), encoded(".png")])
     files = batch.files
     decoded = decoder.decode([f.content for f in files], [f.header for f in files])
     pixels = decoded.pixels.copy()
     pixels[1, 0] = np.roll(pixels[1, 0], 200, axis=1)
     expected = np.abs(pixels[1].astype(int) - decoded.pixels[1]).mean()
-    audit = Audit(decoder, 1.0)
+    audit = audit_of(1.0)
     audit.compare(batch, Decoded(pixels, {}))
     (found,) = audit.taken()
     assert found.entry.ordinal == 1
