@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -38,10 +39,11 @@ def words_for(archive: Path, bundle: Bundle, run: Path) -> list[str]:
 
 def worker_of(pid: int) -> int | None:
     """The worker that a supervisor has now."""
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            if b"cxrsweep.engine.worker" in Path(f"/proc/{child}/cmdline").read_bytes():
-                return int(child)
+    with contextlib.suppress(OSError):  # threads and processes end while they are looked at
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                if b"cxrsweep.engine.worker" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    return int(child)
     return None
 
 
@@ -51,8 +53,9 @@ def when_decoding(run: Path, pid: int, act: Callable[[int], None], times: int = 
     while len(done) < times and time.monotonic() < deadline:
         worker = worker_of(pid)
         if worker and worker not in done and in_flight(run).ordinals:
-            act(worker)
-            done.add(worker)
+            with contextlib.suppress(ProcessLookupError):
+                act(worker)
+                done.add(worker)
         time.sleep(0.001)
 
 

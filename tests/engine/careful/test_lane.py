@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -132,8 +133,8 @@ def killing(deaths: int, kind: signal.Signals) -> threading.Thread:
         seen: set[int] = set()
         deadline = time.monotonic() + 30
         while len(seen) < deaths and time.monotonic() < deadline:
-            for nursery in nurseries():
-                for pid in set(children_of(nursery)) - seen:
+            with contextlib.suppress(OSError):  # processes end while they are looked at
+                for pid in {pid for nursery in nurseries() for pid in children_of(nursery)} - seen:
                     stat = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
                     busy_ticks = int(stat[11])  # utime: it has begun to decode
                     if busy_ticks >= 5:
