@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import zlib
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ from cxrsweep.engine.recipe import Recipe
 # equalisation; a scrambled, shifted or half-grey picture makes tens.
 TOLERANCE = 2.0
 BATCH = 8
+AHEAD = 2
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,7 @@ class Audit:
         self._fraction = fraction
         self._decoder: Decoder | None = None
         self._thread = ThreadPoolExecutor(1, "cxrsweep-audit")
-        self._waiting: list[Future[None]] = []
-        self._lock = threading.Lock()
+        self._waiting: deque[Future[None]] = deque()
         self._compared, self._largest = 0, 0.0
         self._disagreements: list[Disagreement] = []
 
@@ -66,8 +66,9 @@ class Audit:
             return
         files = [batch.files[place] for place in chosen]
         first = on_host(decoded.pixels)[chosen]
-        while self._waiting and self._waiting[0].done():
-            self._waiting.pop(0).result()  # raises what went wrong
+        # Files and pixels of what waits are kept: where all is audited, the sweep waits instead.
+        while self._waiting and (self._waiting[0].done() or len(self._waiting) >= AHEAD):
+            self._waiting.popleft().result()  # raises what went wrong
         self._waiting.append(self._thread.submit(self._compare, files, first))
 
     def close(self) -> None:
@@ -95,11 +96,9 @@ class Audit:
 
     def taken(self) -> list[Disagreement]:
         """The disagreements since the last call, once everything begun is compared."""
-        for future in self._waiting:
-            future.result()
-        self._waiting.clear()
-        with self._lock:
-            found, self._disagreements = self._disagreements, []
+        while self._waiting:
+            self._waiting.popleft().result()
+        found, self._disagreements = self._disagreements, []
         return found
 
     def described(self) -> str:
@@ -112,11 +111,10 @@ class Audit:
         )
 
     def _note(self, entry: Entry, difference: float) -> None:
-        with self._lock:
-            self._compared += 1
-            self._largest = max(self._largest, difference)
-            if difference > TOLERANCE:
-                self._disagreements.append(Disagreement(entry, difference))
+        self._compared += 1
+        self._largest = max(self._largest, difference)
+        if difference > TOLERANCE:
+            self._disagreements.append(Disagreement(entry, difference))
 
 
 def is_chosen(ordinal: int, fraction: float) -> bool:

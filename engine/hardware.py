@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -40,10 +41,14 @@ def hardware_facts() -> dict[str, object]:
     return {"cpu": _cpu_name(), "cores": cores(), "memory_mib": memory, "system": system}
 
 
-def package_versions() -> dict[str, str]:
-    """Versions of what can change a score."""
+def package_versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
+    """Version of Python and of each package, or "not installed".
+
+    Args:
+        packages: by default those that can change a score.
+    """
     found = {"python": platform.python_version()}
-    for package in PACKAGES:
+    for package in packages:
         try:
             found[package] = version(package)
         except PackageNotFoundError:

@@ -73,7 +73,7 @@ def supervised(
         forget_journal(run)
         ended = _watched(run, words, say, show, watch)
         if ended.code >= 0 or ended.is_asked:
-            return max(ended.code, 1) if ended.code < 0 else ended.code
+            return ended.code if ended.code >= 0 else 1
         deaths = deaths + 1 if _progress(run) == known else 1
         known = _progress(run)
         suspects = in_flight(run).ordinals

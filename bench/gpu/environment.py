@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
 
@@ -27,7 +26,7 @@ MODULES = ("pycuda", *FLAVOURS, "torch", "monai", "safetensors")
 def describe(setting: Setting, note: Note) -> None:
     """Note GPUs, versions and hardware."""
     note("hardware", hardware_facts())
-    note("versions", {**package_versions(), **_versions()})
+    note("versions", {**package_versions(), **package_versions(PACKAGES)})
     note("importable", {name: find_spec(name) is not None for name in MODULES})
     note("gpus", gpu_facts())
     if setting.device != "cpu":
@@ -61,16 +60,6 @@ def require_gpu() -> None:
             " NVIDIA GPU, its driver, pycuda and a TensorRT; `cxrsweep bench rivals` measures"
             " without one"
         ) from error
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
 
 
 def _state(number: int) -> dict[str, Any]:

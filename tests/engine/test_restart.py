@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from stopping import StopAfter
 
 from cxrsweep.engine import Bundle, SweepOptions, open_bundle, sweep
 from cxrsweep.engine.archive.selection import Selection
@@ -42,25 +42,6 @@ def test_index_is_frozen_at_the_first_start(
     sweep([small_archive], demo_bundle, run)
     (small_archive / "late.png").write_bytes(encoded(".png"))
     assert sweep([small_archive], demo_bundle, run).indexed == 12
-
-
-class StopAfter:
-    """Asks to stop once some radiographs have rows."""
-
-    def __init__(self, radiographs: int) -> None:
-        self.left = radiographs
-        self.stop = threading.Event()
-
-    def told(self, line: str) -> None:
-        pass
-
-    def started(self, done: int, indexed: int) -> None:
-        pass
-
-    def advanced(self, radiographs: int, failed: int) -> None:
-        self.left -= radiographs
-        if self.left <= 0:
-            self.stop.set()
 
 
 def test_stopped_sweep_keeps_its_shards_and_goes_on(
@@ -266,9 +247,6 @@ def test_part_that_lost_a_row_is_noticed_and_can_be_redone(
 
 def test_run_in_use_is_refused(small_archive: Path, demo_bundle: Bundle, tmp_path: Path) -> None:
     class SecondSweep(StopAfter):
-        def told(self, line: str) -> None:
-            pass
-
         def started(self, done: int, indexed: int) -> None:
             with pytest.raises(RunError, match="another sweep"):
                 sweep([small_archive], demo_bundle, tmp_path / "run")

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import tarfile
-import threading
 import time
 import zipfile
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 import zstandard
 from archive_support import file_info
+from stopping import StopAfter
 
 from cxrsweep.engine import Bundle, SweepOptions, sweep
 from cxrsweep.engine.archive import containers
@@ -58,25 +58,6 @@ def test_rows_are_those_of_the_same_files_in_a_folder(
     header, *rows = results(tmp_path / "folder-run")
     expected = [header, *([f"{name}::{row[0]}", *row[1:]] for row in rows)]
     assert results(tmp_path / "run") == expected
-
-
-class StopAfter:
-    """Asks to stop once some radiographs have rows."""
-
-    def __init__(self, radiographs: int) -> None:
-        self.left = radiographs
-        self.stop = threading.Event()
-
-    def told(self, line: str) -> None:
-        pass
-
-    def started(self, done: int, indexed: int) -> None:
-        pass
-
-    def advanced(self, radiographs: int, failed: int) -> None:
-        self.left -= radiographs
-        if self.left <= 0:
-            self.stop.set()
 
 
 def stopped(archive: Path, bundle: Bundle, run: Path) -> int:
