@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrsweep.engine.archive import Entry
-from cxrsweep.engine.batches import CPU_BATCH_PIXELS, Batch, batches_of
 from cxrsweep.engine.bundle import FP32_GRAPH, Bundle
-from cxrsweep.engine.decode import Decoder
-from cxrsweep.engine.header import Limits
+from cxrsweep.engine.decode.batches import CPU_BATCH_PIXELS, Batch, batches_of
+from cxrsweep.engine.decode.fast_lane import Decoder
+from cxrsweep.engine.gate.header import Limits
 from cxrsweep.engine.reader import Checked, Reader
 from cxrsweep.engine.runners.openvino import OpenVinoRunner
 

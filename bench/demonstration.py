@@ -15,7 +15,7 @@ from cxrsweep.bench.phantoms import Known, box_iou, write_archive
 from cxrsweep.engine.bundle import open_bundle
 from cxrsweep.engine.errors import RunError
 from cxrsweep.engine.progress import Watcher
-from cxrsweep.engine.run import SweepSummary
+from cxrsweep.engine.runs.run import SweepSummary
 from cxrsweep.engine.sweeping import sweep
 
 RADIOGRAPHS = 40

@@ -17,8 +17,8 @@ from cxrsweep.engine.archive import open_archives
 from cxrsweep.engine.archive.selection import Selection
 from cxrsweep.engine.bundle import open_bundle
 from cxrsweep.engine.errors import CxrsweepError
-from cxrsweep.engine.hardware import cores, hardware_facts, package_versions
-from cxrsweep.engine.header import Limits
+from cxrsweep.engine.gate.header import Limits
+from cxrsweep.engine.hardware.machine import cores, hardware_facts, package_versions
 from cxrsweep.engine.reader import Checked, Reader
 from cxrsweep.engine.stages import CPU_BATCH
 

@@ -15,10 +15,10 @@ from rich.console import Console
 
 from cxrsweep.engine.archive.selection import Selection
 from cxrsweep.engine.cli import WORDS
-from cxrsweep.engine.header import Limits
+from cxrsweep.engine.gate.header import Limits
 from cxrsweep.engine.options import SweepOptions
 from cxrsweep.engine.progress import BarWatcher, PlainWatcher, Watcher
-from cxrsweep.engine.supervise import supervised
+from cxrsweep.engine.supervision.supervise import supervised
 
 
 @contextlib.contextmanager

@@ -15,8 +15,8 @@ from cxrsweep.engine.meter import ShardMeter, shard_meter_from_json, total_of
 from cxrsweep.engine.plans.precision import described_precision
 from cxrsweep.engine.plans.store import PlanStore
 from cxrsweep.engine.recipe import Recipe
-from cxrsweep.engine.run import SweepSummary
-from cxrsweep.engine.run_folder import read_record
+from cxrsweep.engine.runs.run import SweepSummary
+from cxrsweep.engine.runs.run_folder import read_record
 
 EXAMPLES = 3
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from cxrsweep.engine.archive.selection import Selection
-from cxrsweep.engine.hardware import cores
-from cxrsweep.engine.header import Limits
+from cxrsweep.engine.gate.header import Limits
+from cxrsweep.engine.hardware.machine import cores
 
 
 @dataclass(frozen=True)

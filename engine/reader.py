@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from cxrsweep.engine.archive import Contents, Entry, is_in_order
 from cxrsweep.engine.archive.remote import is_remote
 from cxrsweep.engine.failures import Refused
-from cxrsweep.engine.gate import header_of
-from cxrsweep.engine.header import Header, Limits
+from cxrsweep.engine.gate.gate import header_of
+from cxrsweep.engine.gate.header import Header, Limits
 
 MAX_BYTES_AHEAD = 256 * 2**20
 MAX_CHUNK = 8

@@ -6,24 +6,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from cxrsweep.engine.batches import CPU_BATCH_PIXELS, GPU_BATCH_PIXELS
 from cxrsweep.engine.bundle import FP32_GRAPH, Bundle
-from cxrsweep.engine.cuda import CudaContext, DevicePixels
-from cxrsweep.engine.decode import Decoded, Decoder
-from cxrsweep.engine.decode_gpu import GpuDecoder
-from cxrsweep.engine.device import Device
-from cxrsweep.engine.errors import DeviceMemoryError, PlanError, PlanMismatchError
-from cxrsweep.engine.gpu import Gpu
-from cxrsweep.engine.grey import Uint8
-from cxrsweep.engine.header import Header
-from cxrsweep.engine.jpeg_share import (
+from cxrsweep.engine.decode.batches import CPU_BATCH_PIXELS, GPU_BATCH_PIXELS
+from cxrsweep.engine.decode.fast_lane import Decoded, Decoder
+from cxrsweep.engine.decode.gpu_lane import GpuDecoder
+from cxrsweep.engine.decode.grey import Uint8
+from cxrsweep.engine.decode.jpeg_share import (
     NO_LIMIT_MP,
     SizeClass,
     measured_classes,
     seconds_to_decode,
     size_class_from_json,
 )
-from cxrsweep.engine.pipelines import DecoderUse
+from cxrsweep.engine.decode.pipelines import DecoderUse
+from cxrsweep.engine.errors import DeviceMemoryError, PlanError, PlanMismatchError
+from cxrsweep.engine.gate.header import Header
+from cxrsweep.engine.hardware.cuda import CudaContext, DevicePixels
+from cxrsweep.engine.hardware.device import Device
+from cxrsweep.engine.hardware.gpu import Gpu
 from cxrsweep.engine.plans.flavour import Flavour
 from cxrsweep.engine.plans.ready import build_plan, ready_plan
 from cxrsweep.engine.plans.settings import DEFAULT_BATCH, PlanSettings, target_of

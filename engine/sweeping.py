@@ -11,28 +11,28 @@ from pathlib import Path
 from typing import Self
 
 from cxrsweep.engine.archive import Entry, located
-from cxrsweep.engine.audit import Audit
-from cxrsweep.engine.batches import Batch, batches_of
 from cxrsweep.engine.bundle import Bundle
-from cxrsweep.engine.cuda import DevicePixels
-from cxrsweep.engine.decode import Decoded
-from cxrsweep.engine.decoding import DecodedBatch, DecodingThread
-from cxrsweep.engine.device import chosen_device
+from cxrsweep.engine.decode.audit import Audit
+from cxrsweep.engine.decode.batches import Batch, batches_of
+from cxrsweep.engine.decode.decoding_thread import DecodedBatch, DecodingThread
+from cxrsweep.engine.decode.fast_lane import Decoded
+from cxrsweep.engine.decode.geometry import check_fit
+from cxrsweep.engine.decode.grey import Uint8
 from cxrsweep.engine.failures import Refused
-from cxrsweep.engine.geometry import check_fit
-from cxrsweep.engine.grey import Uint8
-from cxrsweep.engine.header import Header
-from cxrsweep.engine.journal import Journal, suspects_of
-from cxrsweep.engine.ledger import Ledger
-from cxrsweep.engine.memory import keep_memory_flat
+from cxrsweep.engine.gate.header import Header
+from cxrsweep.engine.hardware.cuda import DevicePixels
+from cxrsweep.engine.hardware.device import chosen_device
+from cxrsweep.engine.hardware.memory import keep_memory_flat
 from cxrsweep.engine.options import SweepOptions
 from cxrsweep.engine.progress import SilentWatcher, Watcher
 from cxrsweep.engine.reader import Checked, Reader, Rejected
-from cxrsweep.engine.run import Run, SweepSummary
 from cxrsweep.engine.runners import Pending
-from cxrsweep.engine.shard import Shard
+from cxrsweep.engine.runs.ledger import Ledger
+from cxrsweep.engine.runs.run import Run, SweepSummary
+from cxrsweep.engine.runs.shard import Shard
+from cxrsweep.engine.runs.table import failed_row, ok_row
 from cxrsweep.engine.stages import Stages
-from cxrsweep.engine.table import failed_row, ok_row
+from cxrsweep.engine.supervision.journal import Journal, suspects_of
 
 
 def sweep(

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from cxrsweep.engine.archive import open_archives
 from cxrsweep.engine.archive.selection import Selection
 from cxrsweep.engine.bundle import FP16_GRAPH, FP32_GRAPH, AgreementCard, GraphAgreement
-from cxrsweep.engine.decisions import decisions_of
-from cxrsweep.engine.decode import Decoder
+from cxrsweep.engine.decode.fast_lane import Decoder
 from cxrsweep.engine.errors import ExportError, ParityError
-from cxrsweep.engine.gate import header_of
-from cxrsweep.engine.header import Limits
+from cxrsweep.engine.gate.gate import header_of
+from cxrsweep.engine.gate.header import Limits
 from cxrsweep.engine.reader import Checked, Reader
 from cxrsweep.engine.recipe import Recipe
 from cxrsweep.engine.runners.openvino import OpenVinoRunner
+from cxrsweep.engine.runs.decisions import decisions_of
 from cxrsweep.export.fuse import FusedNetwork
 from cxrsweep.export.synthetic import phantom
 

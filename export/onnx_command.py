@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cxrsweep.engine.describe import described_bundle
-from cxrsweep.engine.device import chosen_device
+from cxrsweep.engine.hardware.device import chosen_device
 from cxrsweep.engine.plans.ready import build_plan
 from cxrsweep.engine.plans.settings import PlanSettings, target_of
 from cxrsweep.export.bundling import bundle_from_recipe

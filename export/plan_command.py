@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cxrsweep.engine.bundle import Bundle, open_bundle
-from cxrsweep.engine.device import plan_target
+from cxrsweep.engine.hardware.device import plan_target
 from cxrsweep.engine.plans.flavour import FLAVOURS, FlavourName, open_flavour
 from cxrsweep.engine.plans.ready import build_plan
 from cxrsweep.engine.plans.settings import PlanSettings

@@ -10,7 +10,7 @@ from pathlib import Path
 from cxrsweep.engine.archive import Contents, Entry, open_archives
 from cxrsweep.engine.archive.selection import Selection
 from cxrsweep.engine.failures import Refused
-from cxrsweep.engine.header import Limits
+from cxrsweep.engine.gate.header import Limits
 
 Outcome = bytes | str
 

@@ -17,7 +17,7 @@ from cxrsweep.engine.bundle import file_sha256
 from cxrsweep.engine.cli import cxrsweep
 from cxrsweep.engine.failures import FailureCode
 from cxrsweep.engine.recipe import Agreement, Classifier, Crop, Recipe, Segmenter, recipe_from_toml
-from cxrsweep.engine.run_folder import INDEX_COLUMNS
+from cxrsweep.engine.runs.run_folder import INDEX_COLUMNS
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DOCUMENTS = [

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrsweep.engine.decisions import decisions_of
 from cxrsweep.engine.recipe import Recipe
 from cxrsweep.engine.runners import Scores
+from cxrsweep.engine.runs.decisions import decisions_of
 
 Uint8 = NDArray[np.uint8]
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from cxrsweep.bench.gpu.evidence import reason_of
 from cxrsweep.bench.gpu.setting import Setting, StepSkipped, setting_from_json
-from cxrsweep.engine.run_folder import replaced
+from cxrsweep.engine.runs.run_folder import replaced
 
 GRACE_S = 2.0
 

@@ -19,7 +19,7 @@ from cxrsweep.bench.gpu.setting import Setting
 from cxrsweep.bench.gpu.steps import Step, run_steps
 from cxrsweep.bench.gpu.summary import described_evidence
 from cxrsweep.engine.bundle import open_bundle
-from cxrsweep.engine.hardware import cores, package_versions
+from cxrsweep.engine.hardware.machine import cores, package_versions
 from cxrsweep.engine.plans.settings import DEFAULT_BATCH
 
 HOME = "cxrsweep.bench.gpu"

@@ -17,7 +17,7 @@ from cxrsweep.bench.gpu.kits import (
     opened_kit,
 )
 from cxrsweep.bench.gpu.setting import Note, Setting
-from cxrsweep.engine.cuda import DevicePixels
+from cxrsweep.engine.hardware.cuda import DevicePixels
 from cxrsweep.engine.reader import Checked
 
 BATCH = 16

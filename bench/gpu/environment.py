@@ -11,8 +11,8 @@ import pynvml
 from cxrsweep.bench.gpu.kits import number_of
 from cxrsweep.bench.gpu.setting import Note, Setting
 from cxrsweep.engine.errors import DeviceError
-from cxrsweep.engine.gpu import found_gpus
-from cxrsweep.engine.hardware import hardware_facts, package_versions
+from cxrsweep.engine.hardware.gpu import found_gpus
+from cxrsweep.engine.hardware.machine import hardware_facts, package_versions
 from cxrsweep.engine.plans.flavour import FLAVOURS, HOW_TO_GET
 
 PACKAGES = (

@@ -9,7 +9,7 @@ import traceback
 from pathlib import Path
 from typing import Any, Literal
 
-from cxrsweep.engine.run_folder import replaced
+from cxrsweep.engine.runs.run_folder import replaced
 
 SCHEMA_VERSION = 1
 FRAMES = 4

@@ -18,10 +18,10 @@ from cxrsweep.bench.gpu.spread import Load
 from cxrsweep.bench.phantoms import JPEG_QUALITY, NOISE, Uint8, write_whole
 from cxrsweep.engine.archive import open_archives
 from cxrsweep.engine.archive.selection import Selection
-from cxrsweep.engine.batches import pixels_of
-from cxrsweep.engine.decode import is_fast
+from cxrsweep.engine.decode.batches import pixels_of
+from cxrsweep.engine.decode.fast_lane import is_fast
 from cxrsweep.engine.errors import ArchiveError
-from cxrsweep.engine.header import Limits
+from cxrsweep.engine.gate.header import Limits
 from cxrsweep.engine.reader import Checked, Reader
 from cxrsweep.export.synthetic import phantom
 

@@ -13,8 +13,8 @@ from cxrsweep.bench.gpu.kits import asked_gpu
 from cxrsweep.bench.gpu.score_check import reference
 from cxrsweep.bench.gpu.setting import Note, Setting
 from cxrsweep.engine.bundle import FP16_GRAPH, Bundle, open_bundle
-from cxrsweep.engine.cuda import CudaContext
 from cxrsweep.engine.errors import PlanError, PlanMismatchError
+from cxrsweep.engine.hardware.cuda import CudaContext
 from cxrsweep.engine.plans.building import BuiltPlan, built_plan
 from cxrsweep.engine.plans.flavour import Flavour, FlavourName, open_flavour
 from cxrsweep.engine.plans.log import log_of

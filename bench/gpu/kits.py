@@ -14,15 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrsweep.bench.gpu.setting import Setting
-from cxrsweep.engine.batches import CPU_BATCH_PIXELS, GPU_BATCH_PIXELS
 from cxrsweep.engine.bundle import FP32_GRAPH, Bundle, open_bundle
-from cxrsweep.engine.cuda import CudaContext, DevicePixels
-from cxrsweep.engine.decode import Decoded, Decoder
-from cxrsweep.engine.decode_gpu import GpuDecoder
+from cxrsweep.engine.decode.batches import CPU_BATCH_PIXELS, GPU_BATCH_PIXELS
+from cxrsweep.engine.decode.fast_lane import Decoded, Decoder
+from cxrsweep.engine.decode.gpu_lane import GpuDecoder
+from cxrsweep.engine.decode.jpeg_share import NO_LIMIT_MP, SizeClass
+from cxrsweep.engine.decode.pipelines import DecoderUse
 from cxrsweep.engine.errors import DeviceError, PlanMismatchError
-from cxrsweep.engine.gpu import Gpu, found_gpus
-from cxrsweep.engine.jpeg_share import NO_LIMIT_MP, SizeClass
-from cxrsweep.engine.pipelines import DecoderUse
+from cxrsweep.engine.hardware.cuda import CudaContext, DevicePixels
+from cxrsweep.engine.hardware.gpu import Gpu, found_gpus
 from cxrsweep.engine.plans.flavour import Flavour, open_flavour
 from cxrsweep.engine.plans.ready import build_plan, ready_plan
 from cxrsweep.engine.plans.settings import PlanSettings, Target, target_of

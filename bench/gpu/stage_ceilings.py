@@ -21,9 +21,9 @@ from cxrsweep.bench.gpu.files import (
 from cxrsweep.bench.gpu.kits import Kit, Pixels, decoded, opened_decoder, opened_kit, opened_runner
 from cxrsweep.bench.gpu.setting import Note, Setting
 from cxrsweep.bench.gpu.spread import Load, rate_of
-from cxrsweep.engine.batches import pixels_of
-from cxrsweep.engine.header import Limits
-from cxrsweep.engine.jpeg_share import CLASS_LIMITS_MP, NO_LIMIT_MP, SHARES
+from cxrsweep.engine.decode.batches import pixels_of
+from cxrsweep.engine.decode.jpeg_share import CLASS_LIMITS_MP, NO_LIMIT_MP, SHARES
+from cxrsweep.engine.gate.header import Limits
 from cxrsweep.engine.reader import Checked, Reader
 from cxrsweep.engine.runners import Runner
 from cxrsweep.engine.stages import AnyDecoder

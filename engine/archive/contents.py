@@ -11,7 +11,7 @@ from cxrsweep.engine.archive.file_content import check_bytes, file_content
 from cxrsweep.engine.archive.remote import is_remote, remote_content
 from cxrsweep.engine.errors import ArchiveError
 from cxrsweep.engine.failures import FailureCode, Refused
-from cxrsweep.engine.header import Limits
+from cxrsweep.engine.gate.header import Limits
 
 MAX_OPEN = 8
 

@@ -6,7 +6,7 @@ import os
 import stat
 
 from cxrsweep.engine.failures import FailureCode, Refused
-from cxrsweep.engine.header import Limits
+from cxrsweep.engine.gate.header import Limits
 
 
 def file_content(location: str, limits: Limits) -> bytes:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from cxrsweep.engine.archive.file_content import check_bytes
 from cxrsweep.engine.errors import ArchiveError
 from cxrsweep.engine.failures import FailureCode, Refused
-from cxrsweep.engine.header import Limits
+from cxrsweep.engine.gate.header import Limits
 
 ATTEMPTS = 4
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 8.0

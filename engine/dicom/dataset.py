@@ -25,7 +25,7 @@ from pydicom.uid import (
 from cxrsweep.engine.dicom.damage import refused_if_damaged
 from cxrsweep.engine.dicom.elements import Elements, tag_of
 from cxrsweep.engine.failures import FailureCode, Refused
-from cxrsweep.engine.header import Limits
+from cxrsweep.engine.gate.header import Limits
 
 # What pydicom still says about nested damage; the file is refused or read all the same. Not
 # catch_warnings: it is not safe in threads.

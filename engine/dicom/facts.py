@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from cxrsweep.engine.decode.windowing import Window
 from cxrsweep.engine.dicom.dataset import PixelPlace
-from cxrsweep.engine.windowing import Window
 
 Photometric = Literal[
     "MONOCHROME1",

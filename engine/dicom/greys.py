@@ -8,9 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrsweep.engine.dicom.facts import Greys, Lookup, Samples
-from cxrsweep.engine.dicom.lookups import mapped
-from cxrsweep.engine.windowing import (
+from cxrsweep.engine.decode.windowing import (
     Uint8,
     Values,
     counted_window,
@@ -20,6 +18,8 @@ from cxrsweep.engine.windowing import (
     looked_up,
     window_between,
 )
+from cxrsweep.engine.dicom.facts import Greys, Lookup, Samples
+from cxrsweep.engine.dicom.lookups import mapped
 
 _IDENTITY = np.arange(256, dtype=np.uint8)
 # ITU-R BT.601, as in JPEG and OpenCV.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
+from cxrsweep.engine.decode.windowing import Window, WindowShape
 from cxrsweep.engine.dicom import syntaxes
 from cxrsweep.engine.dicom.damage import refused_if_damaged
 from cxrsweep.engine.dicom.dataset import PREAMBLE_BYTES, PixelPlace, Read, read_file
@@ -21,8 +22,7 @@ from cxrsweep.engine.dicom.facts import (
 )
 from cxrsweep.engine.dicom.lookups import lookup_of, palette_of
 from cxrsweep.engine.failures import FailureCode, Refused
-from cxrsweep.engine.header import Limits, check_size
-from cxrsweep.engine.windowing import Window, WindowShape
+from cxrsweep.engine.gate.header import Limits, check_size
 
 _SHAPES: dict[str, WindowShape] = {"LINEAR_EXACT": "linear-exact", "SIGMOID": "sigmoid"}
 _COLOURS = ("Red", "Green", "Blue")

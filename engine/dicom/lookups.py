@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from cxrsweep.engine.decode.windowing import Values
 from cxrsweep.engine.dicom.elements import Elements
 from cxrsweep.engine.dicom.facts import Lookup, Samples
 from cxrsweep.engine.failures import FailureCode, Refused
-from cxrsweep.engine.windowing import Values
 
 
 def lookup_of(elements: Elements, sequence: str, samples: Samples) -> Lookup | None:

@@ -6,8 +6,8 @@ import struct
 from dataclasses import dataclass
 from typing import Literal
 
-from cxrsweep.engine import jpeg_walk
 from cxrsweep.engine.failures import FailureCode, Refused
+from cxrsweep.engine.gate import jpeg_walk
 
 Codec = Literal["jpeg", "jpeg-ls", "jpeg2000", "htj2k"]
 

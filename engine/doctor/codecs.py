@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from nvidia.dali import fn, types
 from nvidia.dali.pipeline import Pipeline
 
-from cxrsweep.engine.decode import is_fast
+from cxrsweep.engine.decode.fast_lane import is_fast
+from cxrsweep.engine.decode.grey import grey_pixels
 from cxrsweep.engine.doctor.checks import REINSTALL, Check, Need, one_line
 from cxrsweep.engine.doctor.samples import Sample, pixel_hash, samples
 from cxrsweep.engine.failures import Refused
-from cxrsweep.engine.gate import header_of
-from cxrsweep.engine.grey import grey_pixels
-from cxrsweep.engine.header import Limits
+from cxrsweep.engine.gate.gate import header_of
+from cxrsweep.engine.gate.header import Limits
 
 LOOK_AT_GPU = "unset CUDA_VISIBLE_DEVICES; nvidia-smi"
 

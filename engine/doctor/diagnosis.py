@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cxrsweep.engine.doctor.checks import REINSTALL, Check, Need, one_line, serves
 
 if TYPE_CHECKING:
-    from cxrsweep.engine.gpu import Gpu
+    from cxrsweep.engine.hardware.gpu import Gpu
 
 Probe = Callable[[], list[Check]]
 

@@ -9,7 +9,7 @@ import pynvml
 
 from cxrsweep.engine.doctor.checks import GET_DRIVER, Check, one_line
 from cxrsweep.engine.errors import DeviceError
-from cxrsweep.engine.gpu import Gpu, found_gpus
+from cxrsweep.engine.hardware.gpu import Gpu, found_gpus
 
 OLDEST_CUDA = (13, 0)  # what DALI and pycuda are built for
 OLDEST_CAPABILITY = (7, 5)  # CUDA 13 dropped everything before Turing

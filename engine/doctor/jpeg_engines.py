@@ -5,11 +5,11 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 
+from cxrsweep.engine.decode.jpeg_share import SizeClass
 from cxrsweep.engine.doctor.checks import CAPABILITIES, GPU_CONTAINER, Check, one_line
 from cxrsweep.engine.doctor.libraries import open_nvjpeg
 from cxrsweep.engine.errors import DeviceError
-from cxrsweep.engine.gpu import Gpu
-from cxrsweep.engine.jpeg_share import SizeClass
+from cxrsweep.engine.hardware.gpu import Gpu
 
 NAME = "JPEG engines"
 SAME_RATE = 0.03  # two settings that do the same differ by about this much from noise

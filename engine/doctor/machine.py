@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from cxrsweep.engine.doctor.checks import Check
-from cxrsweep.engine.hardware import hardware_facts, package_versions
+from cxrsweep.engine.hardware.machine import hardware_facts, package_versions
 
 LITTLE_DISK_GIB = 5  # room for a run folder, which holds its parts and their joined copy
 

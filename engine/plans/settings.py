@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 
-from cxrsweep.engine.gpu import Gpu
+from cxrsweep.engine.hardware.gpu import Gpu
 from cxrsweep.engine.plans.flavour import Flavour
 
 DEFAULT_BATCH = 64

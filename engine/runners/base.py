@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrsweep.engine.cuda import DevicePixels
+from cxrsweep.engine.hardware.cuda import DevicePixels
 
 Float32 = NDArray[np.float32]
 

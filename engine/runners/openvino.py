@@ -14,8 +14,8 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
-from cxrsweep.engine.cuda import DevicePixels
 from cxrsweep.engine.errors import BundleError
+from cxrsweep.engine.hardware.cuda import DevicePixels
 from cxrsweep.engine.runners.base import Scores, scores_from
 
 DEPTH = 2

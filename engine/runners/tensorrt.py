@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrsweep.engine.cuda import NON_BLOCKING, CudaContext, DevicePixels
 from cxrsweep.engine.errors import DeviceMemoryError, PlanError
+from cxrsweep.engine.hardware.cuda import NON_BLOCKING, CudaContext, DevicePixels
 from cxrsweep.engine.plans.building import INPUT
 from cxrsweep.engine.plans.flavour import Flavour
 from cxrsweep.engine.plans.log import log_of

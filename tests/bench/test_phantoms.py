@@ -9,8 +9,8 @@ import pytest
 
 from cxrsweep.bench.phantoms import box_iou, write_archive
 from cxrsweep.engine.failures import Refused
-from cxrsweep.engine.gate import header_of
-from cxrsweep.engine.header import Limits
+from cxrsweep.engine.gate.gate import header_of
+from cxrsweep.engine.gate.header import Limits
 from cxrsweep.export.synthetic import phantom
 
 

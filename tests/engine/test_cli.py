@@ -184,7 +184,7 @@ def test_program_is_installed_and_runs(demo_bundle: Bundle) -> None:
 def test_full_disk_is_one_message(
     small_archive: Path, demo_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from cxrsweep.engine.run_folder import RunFolder
+    from cxrsweep.engine.runs.run_folder import RunFolder
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device", "parts/000000.csv.partial")

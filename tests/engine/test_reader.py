@@ -10,7 +10,7 @@ from cxrsweep.engine import reader as reading
 from cxrsweep.engine.archive import Entry
 from cxrsweep.engine.archive.file_content import file_content, whole
 from cxrsweep.engine.failures import FailureCode, Refused
-from cxrsweep.engine.header import Limits
+from cxrsweep.engine.gate.header import Limits
 from cxrsweep.engine.reader import Reader, Rejected
 
 

@@ -16,9 +16,9 @@ from tiny_networks import TinyClassifier, TinySegmenter
 from cxrsweep.engine import open_bundle, sweep
 from cxrsweep.engine.bundle import FP16_GRAPH, FP32_GRAPH, Bundle
 from cxrsweep.engine.cli import cxrsweep
-from cxrsweep.engine.decisions import decisions_of
 from cxrsweep.engine.errors import ExportError, ParityError, RecipeError
 from cxrsweep.engine.recipe import recipe_from_toml
+from cxrsweep.engine.runs.decisions import decisions_of
 from cxrsweep.export import bundling
 from cxrsweep.export.agreement import (
     _answers_of_onnxruntime,

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from cxrsweep.engine import Bundle
 from cxrsweep.engine.cli import cxrsweep
-from cxrsweep.engine.device import plan_target
+from cxrsweep.engine.hardware.device import plan_target
 from cxrsweep.engine.plans.settings import Target
 
 pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed")

@@ -12,15 +12,15 @@ import pytest
 
 from cxrsweep.engine import Bundle, SweepOptions, open_bundle, sweep
 from cxrsweep.engine.bundle import FP32_GRAPH
-from cxrsweep.engine.cuda import CudaContext, DevicePixels
-from cxrsweep.engine.decode import Decoder
-from cxrsweep.engine.decode_gpu import GpuDecoder
-from cxrsweep.engine.device import Device, chosen_device
+from cxrsweep.engine.decode.fast_lane import Decoder
+from cxrsweep.engine.decode.gpu_lane import GpuDecoder
+from cxrsweep.engine.decode.jpeg_share import NO_LIMIT_MP, SizeClass
+from cxrsweep.engine.decode.pipelines import DecoderUse
 from cxrsweep.engine.failures import FailureCode
-from cxrsweep.engine.gate import header_of
-from cxrsweep.engine.header import Header, Limits
-from cxrsweep.engine.jpeg_share import NO_LIMIT_MP, SizeClass
-from cxrsweep.engine.pipelines import DecoderUse
+from cxrsweep.engine.gate.gate import header_of
+from cxrsweep.engine.gate.header import Header, Limits
+from cxrsweep.engine.hardware.cuda import CudaContext, DevicePixels
+from cxrsweep.engine.hardware.device import Device, chosen_device
 from cxrsweep.engine.plans.ready import ready_plan
 from cxrsweep.engine.plans.settings import target_of
 from cxrsweep.engine.runners.openvino import OpenVinoRunner

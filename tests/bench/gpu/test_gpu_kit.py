@@ -14,8 +14,8 @@ import pytest
 from cxrsweep.bench.gpu import kits
 from cxrsweep.bench.gpu.kits import GpuKit
 from cxrsweep.engine import Bundle
-from cxrsweep.engine.cuda import DevicePixels
-from cxrsweep.engine.gpu import Gpu
+from cxrsweep.engine.hardware.cuda import DevicePixels
+from cxrsweep.engine.hardware.gpu import Gpu
 
 HOPPER = Gpu(0, "a GPU", (9, 0), 1000, 900, "1", "13.0", "0000:00:00.0")
 

@@ -38,7 +38,7 @@ from cxrsweep.bench.gpu.summary import described_evidence
 from cxrsweep.engine import Bundle
 from cxrsweep.engine.cli import cxrsweep
 from cxrsweep.engine.errors import DeviceError
-from cxrsweep.engine.gpu import found_gpus
+from cxrsweep.engine.hardware.gpu import found_gpus
 
 
 def has_gpu() -> bool:

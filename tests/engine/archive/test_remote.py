@@ -21,7 +21,7 @@ from cxrsweep.engine import Bundle, SweepOptions, sweep
 from cxrsweep.engine.archive import remote
 from cxrsweep.engine.archive.selection import Selection
 from cxrsweep.engine.errors import ArchiveError
-from cxrsweep.engine.header import Limits
+from cxrsweep.engine.gate.header import Limits
 
 MEMBERS = {f"a/{number}.jpg": bytes([0xFF, number]) * (500 * number) for number in range(6)}
 TAR = tar_bytes([file_info(name, content) for name, content in MEMBERS.items()])

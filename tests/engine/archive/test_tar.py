@@ -19,7 +19,7 @@ from archive_support import file_info, outcome, outcomes, tar_bytes
 from cxrsweep.engine.archive import Contents, open_archives, streams
 from cxrsweep.engine.archive.selection import Selection
 from cxrsweep.engine.errors import ArchiveError
-from cxrsweep.engine.header import Limits
+from cxrsweep.engine.gate.header import Limits
 
 Packed = Callable[[bytes], Path]
 GOOD = [file_info(f"a/{number}.jpg", bytes([number]) * (300 * number)) for number in range(5)]

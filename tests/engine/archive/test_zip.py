@@ -14,7 +14,7 @@ from archive_support import outcome, outcomes
 
 from cxrsweep.engine.archive import Contents, open_archives
 from cxrsweep.engine.archive.selection import Selection
-from cxrsweep.engine.header import Limits
+from cxrsweep.engine.gate.header import Limits
 
 METHODS = {"stored": zipfile.ZIP_STORED, "deflate": zipfile.ZIP_DEFLATED}
 GENERATOR = random.Random(0)

@@ -25,7 +25,7 @@ from cxrsweep.engine.dicom.dataset import MAX_ELEMENTS
 from cxrsweep.engine.dicom.header import DicomHeader, dicom_header, is_dicom
 from cxrsweep.engine.dicom.pixels import dicom_frame
 from cxrsweep.engine.failures import FailureCode, Refused
-from cxrsweep.engine.header import Limits
+from cxrsweep.engine.gate.header import Limits
 
 LIMITS = Limits()
 PIXELS = smooth(12, is_signed=False)

@@ -21,11 +21,11 @@ from dicom_files import (
 )
 from pydicom import uid
 
+from cxrsweep.engine.decode.windowing import Window
 from cxrsweep.engine.dicom.header import DicomHeader, dicom_header, is_dicom
 from cxrsweep.engine.dicom.pixels import dicom_frame
 from cxrsweep.engine.failures import Refused
-from cxrsweep.engine.header import Limits
-from cxrsweep.engine.windowing import Window
+from cxrsweep.engine.gate.header import Limits
 
 LIMITS = Limits()
 PIXELS = smooth(12, is_signed=False)

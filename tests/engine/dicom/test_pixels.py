@@ -28,7 +28,7 @@ from pydicom.encaps import encapsulate
 from cxrsweep.engine.dicom.header import dicom_header
 from cxrsweep.engine.dicom.pixels import dicom_frame, stored_words
 from cxrsweep.engine.failures import Refused
-from cxrsweep.engine.header import Limits
+from cxrsweep.engine.gate.header import Limits
 
 LIMITS = Limits()
 FORMATS = [(8, False), (12, False), (16, False), (8, True), (12, True), (16, True)]

@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 from cxrsweep.engine.dicom.header import DicomHeader, dicom_header, is_dicom
 from cxrsweep.engine.dicom.pixels import dicom_frame
 from cxrsweep.engine.failures import FailureCode, Refused
-from cxrsweep.engine.header import Limits
+from cxrsweep.engine.gate.header import Limits
 
 FOLDER = Path(pydicom.__file__).parent / "data" / "test_files"
 # What the package itself holds; pydicom.data would fetch the others.

@@ -1,0 +1,1 @@
+"""Decoding: checked files in, equalised and fitted radiographs out, in two lanes."""

@@ -1,0 +1,1 @@
+"""The hardware: this machine, its GPUs, and where a sweep runs."""

@@ -1,0 +1,1 @@
+"""Runs: the run folder, its shards and its table; what a kill must not lose."""

@@ -1,0 +1,266 @@
+"""The run folder: what a sweep leaves behind; a kill at any instant loses no finished shard."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import fcntl
+import io
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from cxrsweep.engine.archive import Entry, MemberKind
+from cxrsweep.engine.errors import RunError, TableError
+from cxrsweep.engine.meter import ShardMeter, shard_meter_from_json
+from cxrsweep.engine.recipe import Recipe
+from cxrsweep.engine.runs.shard import Shard
+from cxrsweep.engine.runs.table import Row, columns_of, csv_text, guarded, printable, unguarded
+
+SCHEMA_VERSION = 2
+INDEX_COLUMNS = [
+    *("ordinal", "radiograph", "bytes", "kind", "location"),
+    *("offset", "check", "refused"),
+]
+THROUGHPUT_COLUMNS = [
+    *("shard", "radiographs", "failed", "pixels", "bytes", "wall_s", "per_s"),
+    *("read_s", "gate_s", "decode_s", "network_s", "write_s", "binding"),
+]
+
+
+@contextlib.contextmanager
+def replaced(path: Path) -> Iterator[IO[str]]:
+    """Write a text file beside `path` and rename it when it is whole and on the disk."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("w", newline="", encoding="utf-8", errors="surrogateescape") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    partial.replace(path)
+
+
+class RunFolder:
+    """One run on the disk; held by one process at a time.
+
+    Args:
+        folder: made where it does not exist.
+
+    Raises:
+        RunError: it cannot be made or written, or another process sweeps into it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.parts = folder / "parts"
+        self.index = folder / "index.csv"
+        self.results = folder / "results.csv"
+        self.throughput = folder / "throughput.csv"
+        self.record_file = folder / "run.json"
+        self._refuse_foreign_folder()
+        try:
+            self.parts.mkdir(parents=True, exist_ok=True)
+            self._lock = _locked(folder / ".lock")
+            self._log = (folder / "log.jsonl").open("a", encoding="utf-8")
+        except BlockingIOError as error:
+            raise RunError(
+                f"another sweep is writing to {folder}; wait for it or give another -o"
+            ) from error
+        except OSError as error:
+            raise RunError(f"cannot write to the run folder {folder}: {error.strerror}") from error
+
+    def close(self) -> None:
+        """Release the folder for another process."""
+        self._log.close()
+        self._lock.close()
+
+    def log(self, event: str, **facts: object) -> None:
+        """Append one line to log.jsonl."""
+        line = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "event": event, **facts}
+        self._log.write(json.dumps(line) + "\n")
+        self._log.flush()
+
+    def record(self) -> dict[str, Any] | None:
+        """Content of run.json, or None in a new folder.
+
+        Raises:
+            RunError: run.json is not readable.
+        """
+        return read_record(self.folder) if self.record_file.exists() else None
+
+    def write_record(self, record: dict[str, Any]) -> None:
+        """Replace run.json."""
+        with replaced(self.record_file) as stream:
+            json.dump(record, stream, indent=2)
+            stream.write("\n")
+
+    def write_index(self, entries: Iterable[Entry]) -> int:
+        """Freeze what will be swept and return how many radiographs that is."""
+        count = 0
+        with replaced(self.index) as stream:
+            writer = csv.writer(stream)
+            writer.writerow(INDEX_COLUMNS)
+            for entry in entries:
+                writer.writerow(_index_row(entry))
+                count += 1
+        return count
+
+    def entries(self) -> Iterator[Entry]:
+        """Stream the frozen index."""
+        with self.index.open(newline="", encoding="utf-8", errors="surrogateescape") as stream:
+            rows = csv.reader(stream)
+            assert next(rows) == INDEX_COLUMNS, "the index was verified by its hash"
+            for ordinal, row in enumerate(rows):
+                assert row[0] == str(ordinal), "the index was verified by its hash"
+                yield _entry_from_row(row)
+
+    def has_parts(self) -> bool:
+        """Whether any shard has rows on the disk."""
+        return any(self.parts.glob("*.csv"))
+
+    def is_done(self, shard: Shard) -> bool:
+        """Whether the shard's rows are on the disk."""
+        part = self.parts / shard.part_name
+        return part.exists() and part.with_suffix(".json").exists()
+
+    def write_part(
+        self, shard: Shard, recipe: Recipe, rows: Sequence[Row], meter: ShardMeter
+    ) -> None:
+        """Write the rows of a shard and what it cost; it is done once this returns.
+
+        Raises:
+            TableError: there is not exactly one row per radiograph.
+        """
+        if len(rows) != shard.count:
+            raise TableError(
+                f"shard {shard.number} has {len(rows)} rows for {shard.count} radiographs;"
+                " this is a fault of cxrsweep, please report it with log.jsonl"
+            )
+        part, start = self.parts / shard.part_name, time.perf_counter()
+        whole = part.with_suffix(".whole")
+        with replaced(whole) as stream:
+            stream.write(csv_text([columns_of(recipe)]))
+            stream.write(csv_text([guarded(printable(row.radiograph)), *row.cells] for row in rows))
+        meter.seconds["write"] += time.perf_counter() - start
+        # Before the part gets its name, so that a finished shard always has its figures.
+        with replaced(part.with_suffix(".json")) as figures:
+            json.dump(meter.as_json(), figures)
+        whole.replace(part)
+
+    def meters(self, shards: Iterable[Shard]) -> Iterator[tuple[Shard, ShardMeter]]:
+        """What each finished shard cost."""
+        for shard in shards:
+            path = (self.parts / shard.part_name).with_suffix(".json")
+            yield shard, shard_meter_from_json(json.loads(path.read_text()))
+
+    def join(self, recipe: Recipe, shards: Sequence[Shard]) -> None:
+        """Join the parts into results.csv and what they cost into throughput.csv.
+
+        Raises:
+            TableError: a part has another header than the recipe asks for, or lost rows.
+        """
+        header = csv_text([columns_of(recipe)])
+        with replaced(self.results) as stream:
+            stream.write(header)
+            for shard in shards:
+                stream.write(self._rows_of(shard, header))
+        with replaced(self.throughput) as stream:
+            rows = (_throughput_row(shard, meter) for shard, meter in self.meters(shards))
+            stream.write(csv_text([THROUGHPUT_COLUMNS]))
+            stream.write(csv_text(rows))
+
+    def _rows_of(self, shard: Shard, header: str) -> str:
+        """Text of a part without its header, checked to hold a row per radiograph."""
+        path = self.parts / shard.part_name
+        text = path.read_bytes().decode("utf-8")
+        rows = sum(1 for _ in csv.reader(io.StringIO(text, newline=""))) - 1
+        if not text.startswith(header) or rows != shard.count:
+            raise TableError(
+                f"{path} was changed after it was written ({rows} rows for {shard.count}"
+                " radiographs); delete it and start the same command again to redo this shard"
+            )
+        return text.removeprefix(header)
+
+    def _refuse_foreign_folder(self) -> None:
+        if self.folder.is_dir() and not self.record_file.exists():
+            foreign = [
+                child.name
+                for child in self.folder.iterdir()
+                if child.name not in (".lock", "parts", "log.jsonl", "run.json.partial")
+            ]
+            foreign += [child.name for child in (self.folder / "parts").glob("*")]
+            if foreign:
+                raise RunError(
+                    f"{self.folder} is not empty and not a run folder (it holds {foreign[0]!r});"
+                    " give -o a new or empty folder"
+                )
+
+
+def _locked(path: Path) -> IO[str]:
+    """Open and lock a file until it is closed, also by the death of the process.
+
+    Raises:
+        BlockingIOError: another process holds it.
+    """
+    stream = path.open("w")
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BaseException:
+        stream.close()
+        raise
+    return stream
+
+
+def _index_row(entry: Entry) -> list[str | int]:
+    size = entry.size if entry.size >= 0 else ""
+    where = (entry.kind, guarded(entry.location), entry.offset, entry.check)
+    return [entry.ordinal, guarded(entry.radiograph), size, *where, entry.refused]
+
+
+def _entry_from_row(row: Sequence[str]) -> Entry:
+    ordinal, radiograph, size, kind, location, offset, check, refused = row
+    return Entry(
+        int(ordinal),
+        unguarded(radiograph),
+        unguarded(location),
+        int(size) if size else -1,
+        MemberKind(kind),
+        int(offset),
+        int(check),
+        refused,
+    )
+
+
+def _throughput_row(shard: Shard, meter: ShardMeter) -> list[str]:
+    counts = (shard.number, meter.radiographs, meter.failed, meter.pixels, meter.bytes)
+    seconds = [f"{value:.3f}" for value in meter.seconds.values()]
+    timing = [f"{meter.wall_s:.3f}", f"{meter.rate:.3f}", *seconds, meter.binding]
+    return [*map(str, counts), *timing]
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """Read run.json of a run.
+
+    Raises:
+        RunError: the folder is no run, or its run.json is damaged.
+    """
+    path = folder / "run.json"
+    try:
+        record: dict[str, Any] = json.loads(path.read_bytes())
+    except OSError as error:
+        raise RunError(f"{folder} is no run folder: cannot read run.json") from error
+    except ValueError as error:
+        raise RunError(f"{path} is damaged ({error}); start a new run folder") from error
+    found = record.get("schema_version") if isinstance(record, dict) else None
+    if found != SCHEMA_VERSION:
+        raise RunError(
+            f"{path} has schema version {found!r}, this cxrsweep reads"
+            f" {SCHEMA_VERSION}; use the version that made the run, or start a new run folder"
+        )
+    return record

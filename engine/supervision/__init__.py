@@ -1,0 +1,1 @@
+"""Supervision: the sweep in a process that may die, and who starts it again."""

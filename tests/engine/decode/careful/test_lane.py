@@ -1,0 +1,224 @@
+"""The careful lane with real processes that really die."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from cxrsweep.engine.decode.careful.lane import CarefulLane
+from cxrsweep.engine.decode.grey import grey_pixels
+from cxrsweep.engine.failures import FailureCode, Refused
+from cxrsweep.engine.gate.gate import header_of
+from cxrsweep.engine.gate.header import Header, Limits
+
+Encoded = Callable[..., bytes]
+LaneOf = Callable[..., CarefulLane]
+
+
+def children_of(pid: int) -> list[int]:
+    path = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(word) for word in path.read_text().split()] if path.exists() else []
+
+
+def nurseries() -> list[int]:
+    """Processes of this one that run the nursery."""
+    return [
+        pid
+        for task in Path("/proc/self/task").iterdir()
+        for pid in map(int, (task / "children").read_text().split())
+        if b"careful.nursery" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+
+
+@pytest.fixture
+def lane_of() -> Iterator[Callable[..., CarefulLane]]:
+    opened: list[CarefulLane] = []
+
+    def build(processes: int, **limits: float) -> CarefulLane:
+        opened.append(CarefulLane(processes, **limits))  # type: ignore[arg-type]
+        return opened[-1]
+
+    yield build
+    for lane in opened:
+        lane.close()
+
+
+@pytest.fixture(scope="module")
+def slow() -> tuple[bytes, Header]:
+    """A progressive JPEG of 9 megapixels whose last scan comes 200 times: seconds to decode."""
+    noise = np.random.default_rng(0).integers(100, 110, (3000, 3000), np.uint8)
+    done, encoded = cv2.imencode(".jpg", noise, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])
+    assert done
+    content = bytes(encoded)
+    start = content.rindex(b"\xff\xda")
+    header_end = start + 2 + int.from_bytes(content[start + 2 : start + 4], "big")
+    return content[:-2] + content[start:header_end] * 200 + b"\xff\xd9", Header(
+        "jpeg", 3000, 3000, 8
+    )
+
+
+@pytest.fixture(scope="module")
+def large(encoded: Encoded) -> tuple[bytes, Header]:
+    """A WebP of 9 megapixels: 27 MB as colours alone."""
+    content = encoded(".webp", np.zeros((3000, 3000), np.uint8))
+    return content, header_of(content, Limits())
+
+
+@pytest.fixture(scope="module")
+def small(encoded: Encoded) -> tuple[bytes, Header]:
+    content = encoded(".tiff")
+    return content, header_of(content, Limits())
+
+
+def only(answers: list[object]) -> Refused:
+    (answer,) = answers
+    assert isinstance(answer, Refused)
+    return answer
+
+
+def test_pixels_are_those_of_a_decoder_in_this_process(lane_of: LaneOf, encoded: Encoded) -> None:
+    lane = lane_of(2)
+    endings = [".tiff", ".bmp", ".webp", ".png", ".jpg"] * 4
+    contents = [encoded(ending) for ending in endings]
+    headers = [header_of(content, Limits()) for content in contents]
+    for content, header, grey in zip(contents, headers, lane.greys(contents, headers), strict=True):
+        assert not isinstance(grey, Refused)
+        np.testing.assert_array_equal(grey, grey_pixels(content, header))
+
+
+def test_a_refusal_keeps_its_code_and_reason(lane_of: LaneOf, small: tuple[bytes, Header]) -> None:
+    lane = lane_of(2)
+    content, header = small
+    other = Header(header.kind, header.width + 1, header.height, 8)
+    reason = only(lane.greys([content], [other]))
+    assert reason.code == FailureCode.CORRUPT
+    assert "its header declares 261 x 300" in reason.reason
+
+
+def test_a_file_that_takes_too_long_is_given_up_and_the_next_is_not(
+    lane_of: LaneOf, slow: tuple[bytes, Header], small: tuple[bytes, Header]
+) -> None:
+    lane = lane_of(1, timeout_s=0.1)
+    reason = only(lane.greys(*zip(slow, strict=True)))
+    assert reason.code == FailureCode.TIMEOUT
+    assert reason.reason == "jpeg not decoded in 0.1 s"
+    (grey,) = lane.greys(*zip(small, strict=True))
+    np.testing.assert_array_equal(grey, grey_pixels(*small))
+
+
+def test_a_file_that_needs_too_much_memory_is_given_up(
+    lane_of: LaneOf, large: tuple[bytes, Header], small: tuple[bytes, Header]
+) -> None:
+    lane = lane_of(1, memory_mib=20)
+    assert only(lane.greys(*zip(large, strict=True))).code == FailureCode.TOO_MUCH_MEMORY
+    (grey,) = lane.greys(*zip(small, strict=True))
+    np.testing.assert_array_equal(grey, grey_pixels(*small))
+
+
+def killing(deaths: int, kind: signal.Signals) -> threading.Thread:
+    """Kill the process that is decoding, as often as asked."""
+
+    def kill() -> None:
+        seen: set[int] = set()
+        deadline = time.monotonic() + 30
+        while len(seen) < deaths and time.monotonic() < deadline:
+            with contextlib.suppress(OSError):  # processes end while they are looked at
+                for pid in {pid for nursery in nurseries() for pid in children_of(nursery)} - seen:
+                    stat = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+                    busy_ticks = int(stat[11])  # utime: it has begun to decode
+                    if busy_ticks >= 5:
+                        os.kill(pid, kind)
+                        seen.add(pid)
+            time.sleep(0.002)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    return thread
+
+
+def test_a_file_whose_decoder_dies_twice_is_the_culprit(
+    lane_of: LaneOf, slow: tuple[bytes, Header], small: tuple[bytes, Header]
+) -> None:
+    lane = lane_of(1)
+    lane.greys(*zip(small, strict=True))
+    killer = killing(2, signal.SIGSEGV)
+    first, culprit, last = lane.greys(*zip(small, slow, small, strict=True))
+    killer.join()
+    assert isinstance(culprit, Refused)
+    assert culprit.code == FailureCode.DECODER_CRASHED
+    assert culprit.reason == "jpeg killed its decoder: SIGSEGV"
+    for neighbour in (first, last):
+        np.testing.assert_array_equal(neighbour, grey_pixels(*small))
+
+
+def test_a_file_whose_decoder_died_of_another_is_decoded_again(
+    lane_of: LaneOf, slow: tuple[bytes, Header]
+) -> None:
+    lane = lane_of(1)
+    killer = killing(1, signal.SIGABRT)
+    (grey,) = lane.greys(*zip(slow, strict=True))
+    killer.join()
+    np.testing.assert_array_equal(grey, grey_pixels(*slow))
+
+
+def test_deaths_are_followed_by_forks_and_not_by_a_new_start(
+    lane_of: LaneOf, slow: tuple[bytes, Header]
+) -> None:
+    lane = lane_of(1, timeout_s=0.1)
+    seen = set()
+    for _ in range(4):
+        assert only(lane.greys(*zip(slow, strict=True))).code == FailureCode.TIMEOUT
+        seen |= set(nurseries())
+    assert len(seen) == 1  # what took the time to import the decoders lives on
+
+
+def test_processes_end_with_the_lane(lane_of: LaneOf, small: tuple[bytes, Header]) -> None:
+    lane = lane_of(2)
+    lane.greys(*zip(small, strict=True))
+    (nursery,) = nurseries()
+    assert len(children_of(nursery)) == 2
+    lane.close()
+    assert not Path(f"/proc/{nursery}").exists()
+
+
+KILLED = """
+import sys, time
+from cxrsweep.engine.decode.careful.lane import CarefulLane
+from cxrsweep.engine.gate.gate import header_of
+from cxrsweep.engine.gate.header import Limits
+content = open(sys.argv[1], "rb").read()
+lane = CarefulLane(2)
+lane.greys([content], [header_of(content, Limits())])
+print(lane._nursery.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def test_processes_end_when_the_sweep_is_killed(
+    small: tuple[bytes, Header], tmp_path: Path
+) -> None:
+    (tmp_path / "small.tiff").write_bytes(small[0])
+    words = [sys.executable, "-c", KILLED, str(tmp_path / "small.tiff")]
+    sweep = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    assert sweep.stdout
+    nursery = int(sweep.stdout.readline())
+    family = [nursery, *children_of(nursery)]
+    assert len(family) == 3
+    sweep.kill()
+    sweep.wait()
+    sweep.stdout.close()
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{pid}/exe").exists() for pid in family) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not [pid for pid in family if Path(f"/proc/{pid}/exe").exists()]
