@@ -86,7 +86,6 @@ def _answer(slot: Slot, request: dict[str, Any]) -> dict[str, Any]:
     try:
         content = os.pread(slot.given, request["size"], 0)
         grey = grey_pixels(content, Header(**request["header"]))
-        os.ftruncate(slot.made, grey.nbytes)
         _write(slot.made, np.ascontiguousarray(grey).data.cast("B"))
     except Refused as refused:
         if "Insufficient memory" in said_by(slot):  # OpenCV says so, and answers with nothing

@@ -28,6 +28,7 @@ MEMORY_MIB = 4096
 # After these a process is gone; after others it goes on.
 FATAL = frozenset({FailureCode.DECODER_CRASHED, FailureCode.TIMEOUT})
 START_S = 60.0  # of a process that only has to be forked; longer is a machine in trouble
+KEPT_BYTES = 64 << 20  # of a memory file: fetching its pages anew costs more than writing them
 # One thread each: threads before a fork would be lost in the child.
 _SINGLE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
@@ -158,7 +159,6 @@ class _Workplace:
 
     def decoded(self, content: bytes, header: Header, timeout_s: float) -> _Outcome:
         """Have one file decoded."""
-        os.ftruncate(self.theirs.given, 0)
         _written(self.theirs.given, content)
         pid = self._pid = self._pid or self._message(START_S)["pid"]
         request = {"size": len(content), "header": asdict(header)}
@@ -167,12 +167,19 @@ class _Workplace:
             return _Outcome(pid, self._pixels(self._answer(pid, header, timeout_s)))
         except Refused as reason:
             return _Outcome(pid, reason)
+        finally:
+            self._give_back()
 
     def refresh(self) -> None:
         """Let a process that has decoded anything make room for a new one."""
         if self._pid and self._is_worn:
             self._messages.send(b"{}")
             self._pid = 0
+
+    def _give_back(self) -> None:
+        for descriptor in (self.theirs.given, self.theirs.made):
+            if os.fstat(descriptor).st_size > KEPT_BYTES:
+                os.ftruncate(descriptor, 0)
 
     def _pixels(self, answer: dict[str, Any]) -> Uint8:
         self._is_worn = True
@@ -182,7 +189,6 @@ class _Workplace:
             raise Refused(FailureCode(answer["code"]), answer["reason"])
         shape = tuple(answer["shape"])
         pixels = np.frombuffer(os.pread(self.theirs.made, int(np.prod(shape)), 0), np.uint8)
-        os.ftruncate(self.theirs.made, 0)  # its memory
         return pixels.reshape(shape)
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ import sys
 from importlib import import_module
 
 from cxrsweep.engine.decode.careful.child import Allowance, Slot, said_by, serve
+from cxrsweep.engine.hardware.memory import keep_memory_at_hand
 
 
 def tend(slots: list[Slot], allowance: Allowance) -> None:
@@ -76,6 +77,7 @@ def main() -> None:
     memory_mib, cpu_s, has_dicom, *numbers = map(int, sys.argv[1:])
     if has_dicom:  # once here instead of in every process
         import_module("cxrsweep.engine.dicom.pixels")
+    keep_memory_at_hand()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     slots = [Slot(*numbers[at : at + 4]) for at in range(0, len(numbers), 4)]
     tend(slots, Allowance(memory_mib, cpu_s))
