@@ -39,6 +39,10 @@ def demo(output: Path) -> None:
     cls=LazyGroup,
     context_settings=CONTEXT,
     homes={
+        "latency": (
+            "cxrsweep.bench.latency_command:latency",
+            "Measure how long batches take.",
+        ),
         "rivals": (
             "cxrsweep.bench.rivals_command:rivals",
             "Race the sweep against a PyTorch loop.",

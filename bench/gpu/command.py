@@ -14,10 +14,10 @@ import click
 
 from cxrsweep.bench.gpu.environment import gpu_facts, require_gpu
 from cxrsweep.bench.gpu.evidence import Evidence
-from cxrsweep.bench.gpu.kits import asked_gpu
 from cxrsweep.bench.gpu.setting import Setting
 from cxrsweep.bench.gpu.steps import Step, run_steps
 from cxrsweep.bench.gpu.summary import described_evidence
+from cxrsweep.bench.kits import asked_gpu
 from cxrsweep.engine.bundle import open_bundle
 from cxrsweep.engine.hardware.machine import cores, package_versions
 from cxrsweep.engine.plans.settings import DEFAULT_BATCH

@@ -8,15 +8,15 @@ import numpy as np
 
 from cxrsweep.bench.gpu.agreement import pixel_agreement
 from cxrsweep.bench.gpu.files import CODECS, batches_of_files, files_of
-from cxrsweep.bench.gpu.kits import (
+from cxrsweep.bench.gpu.kit import opened_kit
+from cxrsweep.bench.gpu.setting import Note, Setting
+from cxrsweep.bench.kits import (
     CpuKit,
     Kit,
     Uint8,
     decoded,
     opened_decoder,
-    opened_kit,
 )
-from cxrsweep.bench.gpu.setting import Note, Setting
 from cxrsweep.engine.hardware.cuda import DevicePixels
 from cxrsweep.engine.reader import Checked
 

@@ -18,9 +18,9 @@ import pynvml
 
 from cxrsweep.bench.gpu.evidence import without_paths
 from cxrsweep.bench.gpu.files import described_files, files_of, linked
-from cxrsweep.bench.gpu.kits import number_of
 from cxrsweep.bench.gpu.setting import Note, Setting
 from cxrsweep.bench.gpu.torch_rival import require_torch, run_module, torch_device
+from cxrsweep.bench.kits import number_of
 from cxrsweep.engine.errors import CxrsweepError
 
 SWEEP_S = 20.0

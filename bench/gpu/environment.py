@@ -6,10 +6,9 @@ from dataclasses import asdict
 from importlib.util import find_spec
 from typing import Any
 
-import pynvml
-
-from cxrsweep.bench.gpu.kits import number_of
 from cxrsweep.bench.gpu.setting import Note, Setting
+from cxrsweep.bench.gpu_state import gpu_state
+from cxrsweep.bench.kits import asked_gpu, number_of
 from cxrsweep.engine.errors import DeviceError
 from cxrsweep.engine.hardware.gpu import found_gpus
 from cxrsweep.engine.hardware.machine import hardware_facts, package_versions
@@ -31,7 +30,7 @@ def describe(setting: Setting, note: Note) -> None:
     note("gpus", gpu_facts())
     if setting.device != "cpu":
         note("used_gpu", number_of(setting.device))
-        note("state", _state(number_of(setting.device)))
+        note("state", gpu_state(asked_gpu(setting.device)))
 
 
 def gpu_facts() -> list[dict[str, Any]]:
@@ -60,33 +59,3 @@ def require_gpu() -> None:
             " NVIDIA GPU, its driver, pycuda and a TensorRT; `cxrsweep bench rivals` measures"
             " without one"
         ) from error
-
-
-def _state(number: int) -> dict[str, Any]:
-    """Clocks, power limit and mode of the GPU: what can make two runs differ."""
-    pynvml.nvmlInit()
-    try:
-        device = pynvml.nvmlDeviceGetHandleByIndex(number)
-        asked = {
-            "sm_clock_mhz": lambda: pynvml.nvmlDeviceGetClockInfo(device, pynvml.NVML_CLOCK_SM),
-            "most_sm_clock_mhz": lambda: pynvml.nvmlDeviceGetMaxClockInfo(
-                device, pynvml.NVML_CLOCK_SM
-            ),
-            "power_limit_w": lambda: pynvml.nvmlDeviceGetEnforcedPowerLimit(device) / 1e3,
-            "temperature_c": lambda: pynvml.nvmlDeviceGetTemperature(
-                device, pynvml.NVML_TEMPERATURE_GPU
-            ),
-            "mig": lambda: pynvml.nvmlDeviceGetMigMode(device)[0],
-            "pcie_generation": lambda: pynvml.nvmlDeviceGetCurrPcieLinkGeneration(device),
-            "pcie_width": lambda: pynvml.nvmlDeviceGetCurrPcieLinkWidth(device),
-        }
-        return {name: _answer(ask) for name, ask in asked.items()}
-    finally:
-        pynvml.nvmlShutdown()
-
-
-def _answer(ask: Any) -> Any:
-    try:
-        return ask()
-    except pynvml.NVMLError as error:
-        return str(error)

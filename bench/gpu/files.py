@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 
 from cxrsweep.bench.gpu.setting import Note, Setting
-from cxrsweep.bench.gpu.spread import Load
 from cxrsweep.bench.phantoms import JPEG_QUALITY, NOISE, Uint8, write_whole
+from cxrsweep.bench.spread import Load
 from cxrsweep.engine.archive import open_archives
 from cxrsweep.engine.archive.selection import Selection
 from cxrsweep.engine.decode.batches import pixels_of

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from cxrsweep.bench.gpu.agreement import are_equal, joined, score_agreement
-from cxrsweep.bench.gpu.kits import asked_gpu
 from cxrsweep.bench.gpu.score_check import reference
 from cxrsweep.bench.gpu.setting import Note, Setting
+from cxrsweep.bench.kits import asked_gpu
 from cxrsweep.engine.bundle import FP16_GRAPH, Bundle, open_bundle
 from cxrsweep.engine.errors import PlanError, PlanMismatchError
 from cxrsweep.engine.hardware.cuda import CudaContext

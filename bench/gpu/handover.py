@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 
 from cxrsweep.bench.gpu.agreement import are_equal
 from cxrsweep.bench.gpu.files import files_of, repeated
-from cxrsweep.bench.gpu.kits import Kit, decoded, opened_decoder, opened_kit, opened_runner
+from cxrsweep.bench.gpu.kit import opened_kit
 from cxrsweep.bench.gpu.setting import Note, Setting
+from cxrsweep.bench.kits import Kit, decoded, opened_decoder, opened_runner
 from cxrsweep.engine.reader import Checked
 from cxrsweep.engine.runners import Pending, Runner, Scores
 from cxrsweep.engine.stages import AnyDecoder

@@ -7,10 +7,11 @@ import time
 import numpy as np
 
 from cxrsweep.bench.gpu.evidence import reason_of
-from cxrsweep.bench.gpu.kits import Kit, Uint8, opened_kit, opened_runner
+from cxrsweep.bench.gpu.kit import opened_kit
 from cxrsweep.bench.gpu.score_check import reference
 from cxrsweep.bench.gpu.setting import Note, Setting
-from cxrsweep.bench.gpu.spread import spread_of
+from cxrsweep.bench.kits import Kit, Uint8, opened_runner
+from cxrsweep.bench.spread import spread_of
 from cxrsweep.engine.errors import CxrsweepError
 from cxrsweep.engine.runners import Runner
 

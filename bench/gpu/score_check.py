@@ -10,8 +10,9 @@ import numpy as np
 from cxrsweep.bench.gpu.agreement import joined, score_agreement
 from cxrsweep.bench.gpu.decode_agreement import all_pixels
 from cxrsweep.bench.gpu.files import ARCHIVES, files_of
-from cxrsweep.bench.gpu.kits import CpuKit, Kit, Uint8, opened_kit, opened_runner
+from cxrsweep.bench.gpu.kit import opened_kit
 from cxrsweep.bench.gpu.setting import Note, Setting
+from cxrsweep.bench.kits import CpuKit, Kit, Uint8, opened_runner
 from cxrsweep.engine.bundle import open_bundle
 from cxrsweep.engine.runners import Scores
 

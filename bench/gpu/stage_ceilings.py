@@ -18,9 +18,10 @@ from cxrsweep.bench.gpu.files import (
     load_of,
     repeated,
 )
-from cxrsweep.bench.gpu.kits import Kit, Pixels, decoded, opened_decoder, opened_kit, opened_runner
+from cxrsweep.bench.gpu.kit import opened_kit
 from cxrsweep.bench.gpu.setting import Note, Setting
-from cxrsweep.bench.gpu.spread import Load, rate_of
+from cxrsweep.bench.kits import Kit, Pixels, decoded, opened_decoder, opened_runner
+from cxrsweep.bench.spread import Load, rate_of
 from cxrsweep.engine.decode.batches import pixels_of
 from cxrsweep.engine.decode.jpeg_share import CLASS_LIMITS_MP, NO_LIMIT_MP, SHARES
 from cxrsweep.engine.gate.header import Limits

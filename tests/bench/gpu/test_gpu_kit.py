@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cxrsweep.bench.gpu import kits
-from cxrsweep.bench.gpu.kits import GpuKit
+from cxrsweep.bench import kits
+from cxrsweep.bench.kits import GpuKit
 from cxrsweep.engine import Bundle
 from cxrsweep.engine.hardware.cuda import DevicePixels
 from cxrsweep.engine.hardware.gpu import Gpu

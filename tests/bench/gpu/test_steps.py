@@ -12,8 +12,8 @@ import pytest
 from cxrsweep.bench.gpu.child import Notes, run_home
 from cxrsweep.bench.gpu.evidence import Evidence, reason_of, results_of, without_paths
 from cxrsweep.bench.gpu.setting import Note, Setting, StepSkipped, setting_from_json
-from cxrsweep.bench.gpu.spread import Load, percentile, rate_of, spread_of
 from cxrsweep.bench.gpu.steps import Ended, Step, launched, run_steps
+from cxrsweep.bench.spread import Load, percentile, rate_of, spread_of
 
 # Modules that a step's own process can import, with a function for every way to end.
 WAYS_TO_END = """

@@ -22,19 +22,19 @@ from cxrsweep.bench.gpu.decode_agreement import all_pixels, compare_decoders
 from cxrsweep.bench.gpu.end_to_end import described_sweep, sweep_png, wanted_count
 from cxrsweep.bench.gpu.files import batches_of_files, files_of, linked, load_of, prepare
 from cxrsweep.bench.gpu.handover import batches_of_lengths, both_ways, compare_handovers, in_a_row
-from cxrsweep.bench.gpu.kits import (
-    CpuKit,
-    Kit,
-    decoded,
-    opened_decoder,
-    opened_kit,
-    opened_runner,
-)
+from cxrsweep.bench.gpu.kit import opened_kit
 from cxrsweep.bench.gpu.latency import latencies, tiled
 from cxrsweep.bench.gpu.score_check import compare_scores, make_reference
 from cxrsweep.bench.gpu.setting import Setting
 from cxrsweep.bench.gpu.stage_ceilings import best_of, groups_of, measure
 from cxrsweep.bench.gpu.summary import described_evidence
+from cxrsweep.bench.kits import (
+    CpuKit,
+    Kit,
+    decoded,
+    opened_decoder,
+    opened_runner,
+)
 from cxrsweep.engine import Bundle
 from cxrsweep.engine.cli import cxrsweep
 from cxrsweep.engine.errors import DeviceError

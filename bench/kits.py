@@ -13,8 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrsweep.bench.gpu.setting import Setting
-from cxrsweep.engine.bundle import FP32_GRAPH, Bundle, open_bundle
+from cxrsweep.engine.bundle import FP32_GRAPH, Bundle
 from cxrsweep.engine.decode.batches import CPU_BATCH_PIXELS, GPU_BATCH_PIXELS
 from cxrsweep.engine.decode.fast_lane import Decoded, Decoder
 from cxrsweep.engine.decode.gpu_lane import GpuDecoder
@@ -22,8 +21,9 @@ from cxrsweep.engine.decode.jpeg_share import NO_LIMIT_MP, SizeClass
 from cxrsweep.engine.decode.pipelines import DecoderUse
 from cxrsweep.engine.errors import DeviceError, PlanMismatchError
 from cxrsweep.engine.hardware.cuda import CudaContext, DevicePixels
+from cxrsweep.engine.hardware.device import Device
 from cxrsweep.engine.hardware.gpu import Gpu, found_gpus
-from cxrsweep.engine.plans.flavour import Flavour, open_flavour
+from cxrsweep.engine.plans.flavour import Flavour
 from cxrsweep.engine.plans.ready import build_plan, ready_plan
 from cxrsweep.engine.plans.settings import PlanSettings, Target, target_of
 from cxrsweep.engine.plans.store import Plan
@@ -253,18 +253,19 @@ def asked_gpu(device: str) -> Gpu:
 
 
 @contextlib.contextmanager
-def opened_kit(setting: Setting) -> Iterator[Kit]:
-    """The kit of a setting, with the flavour that an earlier step found to work."""
-    bundle = open_bundle(setting.bundle)
+def kit_on(device: Device, bundle: Bundle, threads: int) -> Iterator[Kit]:
+    """The kit of a device that `chosen_device` gave.
+
+    Args:
+        device: the CPU, or a GPU with its flavour.
+        bundle: what scores.
+        threads: CPU cores to use.
+    """
     kit: Kit
-    if setting.device == "cpu":
-        kit = CpuKit(bundle, setting.threads)
+    if device.gpu is None or device.flavour is None:
+        kit = CpuKit(bundle, threads)
     else:
-        chosen = setting.earlier("flavours").get("chosen", {})
-        flavour = open_flavour(chosen.get("flavour"))
-        kernels_for = chosen.get("kernels_for", "")
-        gpu = asked_gpu(setting.device)
-        kit = GpuKit(bundle, setting.threads, gpu, flavour, kernels_for)
+        kit = GpuKit(bundle, threads, device.gpu, device.flavour)
     try:
         yield kit
     finally:
