@@ -2,81 +2,108 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from cxrsweep.engine.archive import Entry
-from cxrsweep.engine.bundle import FP32_GRAPH, Bundle
-from cxrsweep.engine.decode.batches import CPU_BATCH_PIXELS, Batch, batches_of
-from cxrsweep.engine.decode.fast_lane import Decoder
+from cxrsweep.bench.kits import Kit, Pixels, decoded, opened_decoder, opened_runner
+from cxrsweep.engine.archive import Contents
+from cxrsweep.engine.decode.batches import Batch, batches_of
+from cxrsweep.engine.gate.gate import header_of
 from cxrsweep.engine.gate.header import Limits
-from cxrsweep.engine.reader import Checked, Reader
-from cxrsweep.engine.runners.openvino import OpenVinoRunner
+from cxrsweep.engine.reader import Checked
+from cxrsweep.engine.runners import Runner, Scores
+from cxrsweep.engine.runs.run_folder import RunFolder
+from cxrsweep.engine.runs.shard import shards_of
+from cxrsweep.engine.runs.spool import Spool, Spooled
+from cxrsweep.engine.runs.table import ok_row
+
+SHARD = 256
+PASSES = 2
+USUAL_SHARE = 0.65
+CHUNK = 8
 
 
 @dataclass(frozen=True)
 class Ceilings:
-    """Radiographs per second of each stage alone, on all cores that the sweep may use.
+    """Radiographs per second of each stage alone, with all that the sweep may use.
 
     Attributes:
-        read_and_gate, decode, network: radiographs/s, from a warm cache.
+        per_s: stage -> radiographs/s.
     """
 
-    read_and_gate: float
-    decode: float
-    network: float
+    per_s: dict[str, float]
 
     @property
     def least(self) -> float:
         """Of the slowest stage: no sweep is faster, if the stages shared nothing."""
-        return min(self.read_and_gate, self.decode, self.network)
+        return min(self.per_s.values())
 
     @property
     def shared(self) -> float:
-        """When all stages share the same cores: one over the sum of their times."""
-        return 1 / (1 / self.read_and_gate + 1 / self.decode + 1 / self.network)
+        """When all stages take turns on the same cores: one over the sum of their times."""
+        return 1 / sum(1 / rate for rate in self.per_s.values())
+
+    @property
+    def slowest(self) -> list[str]:
+        """Stages, the slowest first."""
+        return sorted(self.per_s, key=lambda stage: self.per_s[stage])
 
 
-def measured_ceilings(
-    bundle: Bundle, entries: Sequence[Entry], batch: int, threads: int
-) -> Ceilings:
+def measured_ceilings(kit: Kit, files: Sequence[Checked], batch: int, threads: int) -> Ceilings:
     """Measure each stage alone.
 
     Args:
-        bundle: its recipe and graph.
-        entries: files that decode.
+        kit: the device.
+        files: that decode.
         batch: radiographs decoded together, as in the sweep.
         threads: cores, as in the sweep.
 
     Returns:
-        the best of two passes of each stage; the first warms the cache and the buffers.
+        the better of two passes of each stage; the first warms cache and buffers.
     """
-    reader = Reader(Limits(), threads + 1, 3 * batch)
-    read_rate = _rate(len(entries), lambda: deque(reader.read(entries), maxlen=0))
-    batches = [
-        b for b in batches_of(reader.read(entries), batch, CPU_BATCH_PIXELS) if isinstance(b, Batch)
-    ]
-    reader.close()
-    decoder = Decoder(bundle.recipe, batch, threads)
-    decode_rate = _rate(len(entries), lambda: [_pixels_of(decoder, b.files) for b in batches])
-    pixels = [_pixels_of(decoder, b.files) for b in batches]
-    decoder.close()
-    runner = OpenVinoRunner(bundle.path(FP32_GRAPH), batch, threads)
-    network_rate = _rate(len(entries), lambda: _run_network(runner, pixels))
-    runner.close()
-    return Ceilings(read_rate, decode_rate, network_rate)
+    count = len(files)
+    rates = {
+        "read": rate_of_reading(files, threads),
+        "gate": _rate(count, lambda: _in_threads(threads, files, _check)),
+    }
+    steps = batches_of(files, batch, kit.batch_pixels)
+    batches = [step.files for step in steps if isinstance(step, Batch)]
+    with opened_decoder(kit, batch, USUAL_SHARE) as decoder:
+
+        def decode_all() -> None:
+            for group in batches:
+                pixels = decoded(decoder, group).pixels
+            kit.wait_for(pixels)
+
+        rates["decode"] = _rate(count, decode_all)
+        resident = [kit.on_device(kit.on_host(decoded(decoder, group).pixels)) for group in batches]
+    with opened_runner(kit, batch) as runner:
+        rates["network"] = _rate(count, lambda: run_network(runner, resident))
+        scores = [runner.submit(pixels).result() for pixels in resident]
+    rates["write"] = _rate(count, lambda: _write(kit, batches, scores, batch))
+    return Ceilings(rates)
 
 
-def _pixels_of(decoder: Decoder, files: Sequence[Checked]) -> NDArray[np.uint8]:
-    return decoder.decode([f.content for f in files], [f.header for f in files]).pixels
+def rate_of_reading(files: Sequence[Checked], threads: int, passes: int = PASSES) -> float:
+    """Radiographs per second, read in as many threads as a sweep has."""
+    contents = Contents(Limits())
+    try:
+        return _rate(
+            len(files),
+            lambda: _in_threads(threads + 1, files, lambda file: contents.content(file.entry)),
+            passes,
+        )
+    finally:
+        contents.close()
 
 
-def _run_network(runner: OpenVinoRunner, batches: Sequence[NDArray[np.uint8]]) -> None:
+def run_network(runner: Runner, batches: Sequence[Pixels]) -> None:
+    """Score batches without waiting between them, as a sweep does."""
     in_flight = deque([runner.submit(batches[0])])
     for pixels in batches[1:]:
         in_flight.append(runner.submit(pixels))
@@ -86,7 +113,48 @@ def _run_network(runner: OpenVinoRunner, batches: Sequence[NDArray[np.uint8]]) -
         in_flight.popleft().result()
 
 
-def _rate(count: int, work: Callable[[], object], passes: int = 2) -> float:
+def _check(file: Checked) -> object:
+    return header_of(file.content, Limits())
+
+
+def _in_threads(threads: int, files: Sequence[Checked], work: Callable[[Checked], object]) -> None:
+    def work_on(chunk: Iterable[Checked]) -> None:
+        for file in chunk:
+            work(file)
+
+    chunks = [files[start : start + CHUNK] for start in range(0, len(files), CHUNK)]
+    with ThreadPoolExecutor(threads) as pool:
+        deque(pool.map(work_on, chunks), maxlen=0)
+
+
+def _write(
+    kit: Kit, batches: Sequence[Sequence[Checked]], scores: Sequence[Scores], batch: int
+) -> None:
+    """Rows of all files into a run folder: kept batch by batch, a part per shard."""
+    recipe = kit.bundle.recipe
+    scored = [
+        (file, answer, place)
+        for files, answer in zip(batches, scores, strict=True)
+        for place, file in enumerate(files)
+    ]
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = RunFolder(Path(scratch))
+        spool = Spool(folder.parts)
+        for shard in shards_of(len(scored), SHARD):
+            opened, end = Spooled(), shard.start + shard.count
+            for start in range(shard.start, end, batch):
+                ordinals = range(start, min(start + batch, end))
+                for ordinal in ordinals:
+                    file, answer, place = scored[ordinal]
+                    row = ok_row(recipe, file.entry.radiograph, file.header, answer, place)
+                    opened.rows[ordinal] = row
+                spool.append(shard, ordinals, opened)
+            folder.write_part(shard, recipe, list(opened.rows.values()), opened.meter)
+            spool.drop(shard)
+        folder.close()
+
+
+def _rate(count: int, work: Callable[[], object], passes: int = PASSES) -> float:
     best = float("inf")
     for _ in range(passes):
         start = time.perf_counter()

@@ -43,9 +43,13 @@ def demo(output: Path) -> None:
             "cxrsweep.bench.latency_command:latency",
             "Measure how long batches take.",
         ),
+        "throughput": (
+            "cxrsweep.bench.throughput_command:throughput",
+            "Measure sweeps beside the ceiling of every stage.",
+        ),
         "rivals": (
             "cxrsweep.bench.rivals_command:rivals",
-            "Race the sweep against a PyTorch loop.",
+            "Race the sweep against what else could be written.",
         ),
         "fuzz": ("cxrsweep.bench.fuzz_command:fuzz", "Sweep thousands of damaged files."),
         "gpu": ("cxrsweep.bench.gpu.command:gpu", "Collect evidence on a GPU host."),

@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from cxrsweep.bench.mutants import write_mutants
-from cxrsweep.bench.race import RaceError
+from cxrsweep.bench.throughput import BenchError
 from cxrsweep.engine.failures import FailureCode
 
 
@@ -49,19 +49,19 @@ def described_fuzz(run: Path, written: int, code: int) -> str:
     """Count rows and codes.
 
     Raises:
-        RaceError: the sweep did not finish, or there is not exactly one row per file.
+        BenchError: the sweep did not finish, or there is not exactly one row per file.
     """
     if code not in (0, 3):
-        raise RaceError(f"the sweep of mutants ended with {code}; see {run / 'log.jsonl'}")
+        raise BenchError(f"the sweep of mutants ended with {code}; see {run / 'log.jsonl'}")
     with (run / "results.csv").open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     names = {row["radiograph"] for row in rows}
     if len(rows) != written or len(names) != written:
-        raise RaceError(f"{written} files, {len(rows)} rows of {len(names)} radiographs")
+        raise BenchError(f"{written} files, {len(rows)} rows of {len(names)} radiographs")
     codes = Counter(row["error"] for row in rows if row["status"] == "failed")
     unknown = set(codes) - set(FailureCode)
     if unknown:
-        raise RaceError(f"codes that do not exist: {sorted(unknown)}")
+        raise BenchError(f"codes that do not exist: {sorted(unknown)}")
     lines = (run / "log.jsonl").read_text(encoding="utf-8").splitlines()
     deaths = sum(json.loads(line)["event"] == "worker_ended" for line in lines)
     counted = ", ".join(f"{code} {number}" for code, number in codes.most_common())

@@ -189,7 +189,7 @@ class Rival(_Plain):
         per_s: radiographs per second, median of the rounds.
         per_s_rounds: of every round.
         ratio: of the sweep over the rival, median over the rounds.
-        ratio_low, ratio_high: its 95 % interval.
+        ratio_low, ratio_high: its 95 % interval; None of a single round.
         scores_agree: with the sweep's.
         largest_score_difference: from the sweep's, over all radiographs and labels.
     """
@@ -199,8 +199,8 @@ class Rival(_Plain):
     per_s: float
     per_s_rounds: list[float]
     ratio: float
-    ratio_low: float
-    ratio_high: float
+    ratio_low: float | None
+    ratio_high: float | None
     scores_agree: bool
     largest_score_difference: float
 

@@ -3,39 +3,39 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import tempfile
 from importlib.resources import as_file, files
 from pathlib import Path
 
 import click
-import numpy as np
 
-from cxrsweep.bench.phantoms import write_whole
-from cxrsweep.bench.race import Race, race
-
-PHANTOMS = 40
+from cxrsweep.bench.options import measured_command, opened_subject
+from cxrsweep.bench.results import Rival, Rivals, write_result
+from cxrsweep.bench.rivals_race import contestants_on_cpu, raced
+from cxrsweep.bench.throughput_command import described_files, described_throughput
 
 
 @click.command()
-@click.argument("bundle", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.argument(
-    "archive", required=False, type=click.Path(path_type=Path, exists=True, file_okay=False)
-)
+@measured_command(rounds=5)
 @click.option(
     "--recipe", type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="Recipe with the weights that the bundle was exported from.  [default: demonstration]",
 )  # fmt: skip
-@click.option("--rounds", type=click.IntRange(min=1), default=5, help="Pairs of runs.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write JSON.")
 def rivals(
-    bundle: Path, archive: Path | None, recipe: Path | None, rounds: int, json_file: Path | None
+    bundle: Path,
+    archive: Path | None,
+    batch: int,
+    threads: int,
+    rounds: int,
+    recipe: Path | None,
+    json_file: Path | None,
 ) -> None:
-    """Race the sweep against a well-written PyTorch DataLoader loop on the same files.
+    """Race the sweep against what else could be written, on the same files.
 
-    The loop gets its best setting of several; scores are compared after timing; each stage of
-    the sweep is measured alone, and E is the sweep's rate over that limit. Every file of ARCHIVE
-    must decode; without one, 40 synthetic radiographs are drawn.
+    PyTorch radiograph by radiograph, a well-written DataLoader loop, and OpenCV with ONNX Runtime,
+    each at the best of several settings; all in turn, round after round. Scores are compared after
+    timing: a rival with other scores is told, not counted. In every round each stage of the sweep
+    is measured alone. Every file of ARCHIVE must decode; without one, synthetic radiographs are
+    drawn.
 
     \b
     Example:
@@ -43,37 +43,35 @@ def rivals(
         cxrsweep bench rivals my-bundle radiographs/ --recipe my-recipe.toml
     """
     with contextlib.ExitStack() as stack:
-        if archive is None:
-            archive = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            write_whole(archive, PHANTOMS, np.random.default_rng(0))
         if recipe is None:
             recipe = stack.enter_context(as_file(files("cxrsweep.export.demo"))) / "recipe.toml"
-        result = race(bundle, recipe, archive, rounds, lambda line: click.echo(line, err=True))
-    click.echo(described_race(result))
+        subject = stack.enter_context(opened_subject(bundle, archive, "cpu", batch, threads))
+        result = raced(
+            subject,
+            contestants_on_cpu(subject, recipe),
+            rounds,
+            lambda line: click.echo(line, err=True),
+        )
+    click.echo(described_rivals(result))
     if json_file:
-        json_file.write_text(json.dumps(result.as_json(), indent=2) + "\n", encoding="utf-8")
+        write_result(json_file, result)
 
 
-def described_race(result: Race) -> str:
+def described_rivals(result: Rivals) -> str:
     """Every figure of the race, a line each."""
-    agreement = "same scores" if result.scores_agree else "OTHER SCORES, so the ratio is void"
-    return "\n".join(
-        [
-            f"{result.radiographs} radiographs, mean {result.megapixels:.2f} MP and"
-            f" {result.kilobytes:.0f} kB, warm cache",
-            f"  sweep         {result.sweep_median:.1f}/s ({_span(result.sweep_per_s)})",
-            f"  PyTorch loop  {_span(result.loop_per_s)}/s with {result.loop_settings}",
-            f"  ratio         {result.ratio:.2f} (median of pairs); {agreement}: within"
-            f" {result.largest_score_difference:.1e}",
-            f"  read + gate alone  {result.ceiling(lambda c: c.read_and_gate):.1f}/s",
-            f"  decode alone       {result.ceiling(lambda c: c.decode):.1f}/s",
-            f"  network alone      {result.ceiling(lambda c: c.network):.1f}/s",
-            f"  E of the slowest stage {result.efficiency(lambda c: c.least):.2f}; of the limit"
-            f" when all stages share the cores ({result.ceiling(lambda c: c.shared):.1f}/s)"
-            f" {result.efficiency(lambda c: c.shared):.2f}",
-        ]
+    head = f"{'':32}{'per s':>8}   sweep is  95 % interval    scores"
+    lines = [described_files(result.sweep), head, *map(_line, result.rivals)]
+    return "\n".join([*lines, described_throughput(result.sweep)])
+
+
+def _line(rival: Rival) -> str:
+    interval = "of one round"
+    if rival.ratio_low is not None and rival.ratio_high is not None:
+        interval = f"{rival.ratio_low:.2f} to {rival.ratio_high:.2f}"
+    agreement = f"within {rival.largest_score_difference:.0e}"
+    if not rival.scores_agree:
+        agreement = f"OTHER SCORES, by up to {rival.largest_score_difference:.2g}: does not count"
+    return (
+        f"{rival.name:32}{rival.per_s:8.1f}   {rival.ratio:.2f} x    {interval:15}  {agreement}"
+        f"  ({rival.settings})"
     )
-
-
-def _span(rates: list[float]) -> str:
-    return f"{min(rates):.1f} to {max(rates):.1f}"

@@ -20,7 +20,7 @@ _HOMES = {
     "Bundle": "bundle",
     "open_bundle": "bundle",
     "SweepOptions": "options",
-    "SweepSummary": "run",
+    "SweepSummary": "runs.run",
     "sweep": "sweeping",
 }
 

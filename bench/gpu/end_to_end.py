@@ -21,6 +21,7 @@ from cxrsweep.bench.gpu.files import described_files, files_of, linked
 from cxrsweep.bench.gpu.setting import Note, Setting
 from cxrsweep.bench.gpu.torch_rival import require_torch, run_module, torch_device
 from cxrsweep.bench.kits import number_of
+from cxrsweep.bench.rivals.outcome import read_outcome
 from cxrsweep.engine.errors import CxrsweepError
 
 SWEEP_S = 20.0
@@ -201,9 +202,9 @@ def race_loop(setting: Setting, note: Note) -> None:
     note("archive", LOOP_ARCHIVE)
     note("settings", {"workers": setting.threads, "batch": setting.batch})
     run_module(setting, "cxrsweep.bench.rivals.pytorch_loop", words)
-    result = json.loads(output.read_bytes())
-    rate = result["radiographs"] / result["seconds"]
-    note("radiographs", result["radiographs"])
+    outcome = read_outcome(output)
+    rate = len(outcome.scores) / outcome.seconds
+    note("radiographs", len(outcome.scores))
     note("radiographs_per_s", round(rate, 2))
     if sweep_rate:
         note("sweep_over_loop", round(sweep_rate / rate, 3))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -48,12 +47,14 @@ def measure(setting: Setting, note: Note) -> None:
         for name, archive in files.items():
             measured = _archive(kit, archive, setting)
             limits = Ceilings(
-                measured["read_and_gate"]["radiographs_per_s"],
-                best_of(measured["decode"])[1],
-                network["radiographs_per_s"],
+                {
+                    "read_and_gate": measured["read_and_gate"]["radiographs_per_s"],
+                    "decode": best_of(measured["decode"])[1],
+                    "network": network["radiographs_per_s"],
+                }
             )
             copies = _copies_per_s(load_of(archive), copied)
-            plain = {**asdict(limits), "least": limits.least, "shared": limits.shared, **copies}
+            plain = {**limits.per_s, "least": limits.least, "shared": limits.shared, **copies}
             note(name, {**measured, "ceilings": {k: round(v, 2) for k, v in plain.items()}})
         for name, group in groups_of(files["given"]).items():
             if setting.left_s < RESERVE_S:

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from cxrsweep.bench.fuzz_command import described_fuzz
 from cxrsweep.bench.mutants import mutants, originals, write_mutants
-from cxrsweep.bench.race import RaceError
+from cxrsweep.bench.throughput import BenchError
 from cxrsweep.engine.cli import cxrsweep
 
 
@@ -43,7 +43,7 @@ def test_three_hundred_mutants_get_a_row_each(tmp_path: Path) -> None:
 def test_a_sweep_that_lost_a_row_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").write_text("")
     (tmp_path / "results.csv").write_text("radiograph,status,error\na,ok,\n")
-    with pytest.raises(RaceError, match="2 files, 1 rows of 1 radiographs"):
+    with pytest.raises(BenchError, match="2 files, 1 rows of 1 radiographs"):
         described_fuzz(tmp_path, 2, 0)
-    with pytest.raises(RaceError, match="ended with 1"):
+    with pytest.raises(BenchError, match="ended with 1"):
         described_fuzz(tmp_path, 1, 1)

@@ -1,0 +1,73 @@
+"""`cxrsweep bench throughput`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cxrsweep.bench.options import measured_command, opened_subject
+from cxrsweep.bench.results import Throughput, write_result
+from cxrsweep.bench.throughput import measured_throughput
+
+
+@click.command()
+@measured_command(rounds=5)
+@click.option("--device", default="auto", help="auto, cpu, gpu or gpu:N.")
+def throughput(
+    bundle: Path,
+    archive: Path | None,
+    batch: int | None,
+    threads: int,
+    rounds: int,
+    device: str,
+    json_file: Path | None,
+) -> None:
+    """Measure whole sweeps beside the ceiling of every stage, on the same files.
+
+    In every round the sweep runs in a process of its own, then each stage alone. E is the sweep's
+    rate over the slowest stage, and over the limit where all stages share the cores. Without
+    ARCHIVE, synthetic radiographs are drawn.
+
+    \b
+    Example:
+        cxrsweep bench throughput demo/bundle
+        cxrsweep bench throughput my-bundle radiographs/ --json throughput.json
+    """
+    with opened_subject(bundle, archive, device, batch, threads) as subject:
+        result = measured_throughput(subject, rounds, lambda line: click.echo(line, err=True))
+    click.echo(described_files(result))
+    click.echo(described_throughput(result))
+    if json_file:
+        write_result(json_file, result)
+
+
+def described_files(result: Throughput) -> str:
+    """What was measured with."""
+    files = result.files
+    codecs = ", ".join(f"{count} {kind}" for kind, count in files.codecs.items())
+    return (
+        f"{files.radiographs} radiographs ({codecs}), mean {files.megapixels:.2f} MP and"
+        f" {files.kilobytes:.0f} kB, {files.cache} cache; batch {result.batch},"
+        f" {result.threads} cores"
+    )
+
+
+def described_throughput(result: Throughput) -> str:
+    """Every figure, a line per stage."""
+    rounds = result.end_to_end_rounds
+    lines = [f"{'stage alone':14}{'per s':>10}{'MP/s':>10}{'MB/s':>10}"]
+    for stage in result.stages:
+        mark = {result.binding: "binds", result.runner_up: "next"}.get(stage.name, "")
+        lines.append(
+            f"  {stage.name:12}{stage.ceiling_per_s:10.1f}{stage.ceiling_mp_per_s:10.1f}"
+            f"{stage.ceiling_mb_per_s:10.1f}  {mark}".rstrip()
+        )
+    lines += [
+        f"  {'all, sharing':12}{result.shared_per_s:10.1f}",
+        f"{'sweep':14}{result.end_to_end_per_s:10.1f}   ({min(rounds):.1f} to {max(rounds):.1f})",
+        f"E {result.efficiency.shared:.2f} of the limit where all stages share the cores,"
+        f" {result.efficiency.min:.2f} of the slowest stage alone",
+        result.advice,
+    ]
+    return "\n".join(lines)

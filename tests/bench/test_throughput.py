@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cxrsweep.bench.ceilings import Ceilings
+from cxrsweep.bench.options import opened_subject
+from cxrsweep.bench.results import Throughput, read_result
+from cxrsweep.bench.throughput import BenchError, Round, finished, throughput_of
+from cxrsweep.engine import Bundle
+from cxrsweep.engine.cli import cxrsweep
+
+STAGES = {"read": 1000.0, "gate": 500.0, "decode": 60.0, "network": 30.0, "write": 2000.0}
+
+
+def test_shared_limit_is_the_harmonic_sum() -> None:
+    ceilings = Ceilings({"read": 1e9, "decode": 60.0, "network": 30.0})
+    assert ceilings.least == 30
+    assert ceilings.shared == pytest.approx(20)
+    assert ceilings.slowest == ["network", "decode", "read"]
+
+
+def test_efficiency_is_that_of_each_round_with_its_own_limits(
+    demo_bundle: Bundle, small_archive: Path
+) -> None:
+    rounds = [
+        Round(15.0, Path("a"), Ceilings(STAGES)),
+        Round(30.0, Path("b"), Ceilings({k: 2 * v for k, v in STAGES.items()})),
+        Round(18.0, Path("c"), Ceilings(STAGES)),
+    ]
+    with opened_subject(demo_bundle.folder, small_archive, "cpu", None, 2) as subject:
+        found = throughput_of(subject, rounds)
+    shared = 1 / sum(1 / rate for rate in STAGES.values())
+    assert found.end_to_end_per_s == 18
+    assert found.efficiency.min == pytest.approx(15 / 30)
+    assert found.efficiency.shared == pytest.approx(15 / shared)
+    assert (found.binding, found.runner_up) == ("network", "decode")
+    stages = {stage.name: stage for stage in found.stages}
+    assert stages["decode"].ceiling_mp_per_s == pytest.approx(60 * found.files.megapixels)
+
+
+def test_command_measures_every_stage(
+    demo_bundle: Bundle, small_archive: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "throughput.json"
+    words = ["bench", "throughput", str(demo_bundle.folder), str(small_archive)]
+    words += ["--device", "cpu", "--rounds", "1", "--json", str(target)]
+    done = CliRunner().invoke(cxrsweep, words)
+    assert done.exit_code == 0, done.output
+    found = read_result(target)
+    assert isinstance(found, Throughput)
+    assert [stage.name for stage in found.stages] == list(STAGES)
+    assert all(stage.ceiling_per_s > 0 for stage in found.stages)
+    assert found.shared_per_s < min(stage.ceiling_per_s for stage in found.stages)
+    assert found.files.codecs == {"bmp": 3, "jpeg": 3, "png": 3, "tiff": 3}
+    assert found.advice in done.stdout
+
+
+def test_a_failing_sweep_says_what_it_printed() -> None:
+    with pytest.raises(BenchError, match="no such thing"):
+        finished(["sh", "-c", "echo no such thing >&2; exit 4"])
