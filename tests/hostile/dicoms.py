@@ -32,6 +32,7 @@ from hostile.files import (
     HostileFile,
     cuts,
     flips,
+    luminance,
     refused,
     saved,
     seen_by_pillow,
@@ -91,6 +92,11 @@ def lossy() -> Iterator[HostileFile]:
         content = encapsulated_file([frame], COLOUR, 8, uid.JPEGBaseline8Bit, **elements)
         picture = np.rint(seen_by_pillow(frame))
         yield sound(f"dicom-jpeg-colour-{name}.dcm", content, Row.DICOM_JPEG, picture)
+    frame = _unnamed_rgb(saved(COLOUR, "JPEG", quality=100, subsampling=0, keep_rgb=True))
+    content = encapsulated_file([frame], COLOUR, 8, uid.JPEGBaseline8Bit)
+    # Only the header says that these are red, green and blue; quality 100 is off by a level or so.
+    grey = np.rint(luminance(COLOUR))
+    yield sound("dicom-jpeg-rgb-without-app14.dcm", content, Row.DICOM_JPEG, grey)
     twelve = bytes(imagecodecs.jpeg8_encode(TWELVE, 98, bitspersample=12))
     picture = _grey_of_frame(imagecodecs.jpeg8_decode(twelve), 12)
     content = encapsulated_file([twelve], TWELVE, 12, uid.JPEGExtended12Bit)
@@ -103,6 +109,17 @@ def lossy() -> Iterator[HostileFile]:
     picture = _grey_of_frame(imagecodecs.jpeg2k_decode(rough), 12)
     content = encapsulated_file([bytes(rough)], TWELVE, 12, uid.JPEG2000)
     yield sound("dicom-jpeg-2000-lossy.dcm", content, Row.DICOM_J2K, picture)
+
+
+def _unnamed_rgb(frame: bytes) -> bytes:
+    """The frame without its APP14, its components numbered instead of named."""
+    start = frame.index(b"\xff\xee")
+    end = start + 2 + int.from_bytes(frame[start + 2 : start + 4], "big")
+    numbered = bytearray(frame[:start] + frame[end:])
+    for marker, first, step in ((b"\xff\xc0", 10, 3), (b"\xff\xda", 5, 2)):
+        at = numbered.index(marker) + first
+        numbered[at : at + 3 * step : step] = b"\1\2\3"
+    return bytes(numbered)
 
 
 def _grey_of_frame(pixels: np.ndarray, bits: int) -> np.ndarray:
