@@ -11,7 +11,7 @@ import numpy as np
 
 from cxrsweep.engine.failures import FailureCode
 from hostile.files import DAMAGED, GREY, HostileFile, by_opencv, refused, saved, unknowable
-from hostile.jpeg2000s import jp2, siz_with
+from hostile.jpeg2000s import jp2, segment_with
 from hostile.jpegs import BASELINE, PROGRESSIVE
 from hostile.pngs import chunk, ihdr
 from hostile.rows import Row
@@ -27,7 +27,7 @@ def huge_headers() -> Iterator[HostileFile]:
         "png": ihdr(SIDE, SIDE, 8, 0) + few + end,
         "tiff": tiff(page_of(GREY, tags={WIDTH: (4, [SIDE]), LENGTH: (4, [SIDE])})),
         "bmp": _bmp_of(SIDE, SIDE),
-        "j2k": siz_with(jp2(GREY, boxed=False), 6, struct.pack(">II", SIDE, SIDE)),
+        "j2k": segment_with(jp2(GREY, boxed=False), 6, struct.pack(">II", SIDE, SIDE)),
         "pgm": f"P5\n{SIDE} {SIDE}\n255\n".encode() + GREY.tobytes(),
     }
     for ending, content in huge.items():

@@ -38,7 +38,7 @@ def jp2(
     return bytes(imagecodecs.jpeg2k_encode(pixels, codecformat=kind, bitspersample=bits, **chosen))
 
 
-def siz_with(content: bytes, offset: int, value: bytes) -> bytes:
+def segment_with(content: bytes, offset: int, value: bytes) -> bytes:
     """A codestream with other bytes in its SIZ segment, `offset` after the marker."""
     at = content.index(SIZ) + offset
     return content[:at] + value + content[at + len(value) :]
@@ -86,15 +86,15 @@ def damage() -> Iterator[HostileFile]:
             yield unknowable(name, flipped, Row.J2K_FLIPS, *codes)
     bare = jp2(GREY, boxed=False)
     wrong = {
-        "no-width": siz_with(bare, 6, bytes(4)),
-        "no-height": siz_with(bare, 10, bytes(4)),
-        "2-to-the-32": siz_with(bare, 6, b"\xff" * 8),
-        "offset-beyond": siz_with(bare, 14, b"\0\0\xff\xff"),
-        "no-tile-width": siz_with(bare, 22, bytes(4)),
-        "16384-components": siz_with(bare, 38, b"\x40\0"),
-        "two-components-of-one": siz_with(bare, 38, b"\0\2"),
-        "128-bits": siz_with(bare, 40, b"\x7f"),
-        "no-sampling": siz_with(bare, 41, b"\0"),
+        "no-width": segment_with(bare, 6, bytes(4)),
+        "no-height": segment_with(bare, 10, bytes(4)),
+        "2-to-the-32": segment_with(bare, 6, b"\xff" * 8),
+        "offset-beyond": segment_with(bare, 14, b"\0\0\xff\xff"),
+        "no-tile-width": segment_with(bare, 22, bytes(4)),
+        "16384-components": segment_with(bare, 38, b"\x40\0"),
+        "two-components-of-one": segment_with(bare, 38, b"\0\2"),
+        "128-bits": segment_with(bare, 40, b"\x7f"),
+        "no-sampling": segment_with(bare, 41, b"\0"),
         "only-the-start": bare[:4],
     }
     for name, content in wrong.items():

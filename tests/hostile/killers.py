@@ -19,14 +19,14 @@ import numpy as np
 from cxrsweep.bench.mutants import mutant
 from cxrsweep.engine.failures import FailureCode
 from hostile.files import DAMAGED, GREY, HostileFile, refused, saved, unknowable
-from hostile.jpeg2000s import jp2, siz_with
+from hostile.jpeg2000s import jp2, segment_with
 from hostile.jpegs import BASELINE, exif_block, segment
 from hostile.pngs import AFTER_IHDR, PLAIN, chunk
 from hostile.rows import Row
 from hostile.tiffs import compressed, page_of, tiff
 from hostile.webps_and_bmps import GREYS_256, bmp
 
-_WORDS = ("UNSUPPORTED", "TOO_LARGE", "NOT_AN_IMAGE", "EMPTY", "CONSTANT")
+_WORDS = ("UNSUPPORTED", "TOO_LARGE", "NOT_AN_IMAGE", "EMPTY", "CONSTANT", "TOO_MUCH_MEMORY")
 _ANY = (*DAMAGED, *map(FailureCode, _WORDS))
 TEM_LENGTH = 0xFFFE  # what a parser takes for a length after TEM: the next marker, a comment's
 HEAP_SEED, HEAP_FILES = 10, 60
@@ -106,7 +106,7 @@ def named_killers() -> Iterator[HostileFile]:
         codes = (*DAMAGED, FailureCode.UNSUPPORTED)
         yield unknowable(f"killer-{name}", content, Row.KILLER_TIFF_SIZE, *codes)
     for ending, content in (("j2k", jp2(GREY, boxed=False)), ("jp2", jp2(GREY))):
-        none = siz_with(content, 38, b"\0\0")
+        none = segment_with(content, 38, b"\0\0")
         codes = (*DAMAGED, FailureCode.UNSUPPORTED)
         yield refused(f"killer-no-components.{ending}", none, Row.KILLER_J2K_COMPONENTS, *codes)
     for number, content in enumerate(heap_sequence()):
