@@ -26,7 +26,7 @@ from hostile.files import (
 )
 from hostile.rows import Row
 
-SIZ = b"\xff\x51"
+SIZE_SEGMENT = b"\xff\x51"
 
 
 def jp2(
@@ -39,8 +39,8 @@ def jp2(
 
 
 def segment_with(content: bytes, offset: int, value: bytes) -> bytes:
-    """A codestream with other bytes in its SIZ segment, `offset` after the marker."""
-    at = content.index(SIZ) + offset
+    """A codestream with other bytes in its image-size segment, `offset` after the marker."""
+    at = content.index(SIZE_SEGMENT) + offset
     return content[:at] + value + content[at + len(value) :]
 
 
