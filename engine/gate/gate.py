@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 
-from PIL import BmpImagePlugin, ImageFile, TiffImagePlugin, WebPImagePlugin
+from PIL import BmpImagePlugin, Image, ImageFile, TiffImagePlugin, WebPImagePlugin
 
 from cxrsweep.engine.failures import FailureCode, Refused
 from cxrsweep.engine.gate import jpeg_walk, png_walk
@@ -122,6 +122,11 @@ def _header_by_pillow(content: bytes, kind: Kind) -> Header:
             turned = image.getexif().get(ORIENTATION_TAG, UPRIGHT)
             orientation = UPRIGHT if kind == "tiff" else legal_orientation(turned)
             width, height = image.size
+    except Image.DecompressionBombError as error:
+        # Of WebP, the class itself holds to Pillow's limit, before it makes room for the pixels.
+        raise Refused(
+            FailureCode.TOO_LARGE, f"{kind} of over 178 megapixels, more than is ever read"
+        ) from error
     except Exception as error:  # Pillow's parsers raise anything on odd bytes
         raise Refused(
             FailureCode.CORRUPT, f"{kind} header is damaged ({type(error).__name__})"

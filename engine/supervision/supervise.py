@@ -23,7 +23,12 @@ from typing import IO
 
 from cxrsweep.engine.errors import RunError
 from cxrsweep.engine.hardware.machine import memory_limit_mib
-from cxrsweep.engine.supervision.journal import add_suspects, forget_journal, in_flight
+from cxrsweep.engine.supervision.journal import (
+    add_suspects,
+    forget_journal,
+    in_flight,
+    suspects_of,
+)
 
 LOOK_S = 0.2
 STALL_S = 300.0
@@ -65,7 +70,7 @@ def supervised(
         exit code of the worker that ended by itself.
 
     Raises:
-        RunError: workers die again and again and nothing is scored in between.
+        RunError: workers die again and again, and nothing is scored nor newly suspected in between.
     """
     watch = watch or Watch(memory_mib=int(MEMORY_SHARE * memory_limit_mib()))
     deaths, known = 0, _progress(run)
@@ -74,9 +79,12 @@ def supervised(
         ended = _watched(run, words, say, show, watch)
         if ended.code >= 0 or ended.is_asked:
             return ended.code if ended.code >= 0 else 1
-        deaths = deaths + 1 if _progress(run) == known else 1
-        known = _progress(run)
         suspects = in_flight(run).ordinals
+        # New suspects are progress: batch after batch may hold a killer before any row is known.
+        is_stuck = _progress(run) == known and suspects_of(run).issuperset(suspects)
+        deaths, known = deaths + 1 if is_stuck else 1, _progress(run)
+        if suspects:
+            add_suspects(run, suspects)
         why = ended.why or f"it died of {signal.Signals(-ended.code).name}"
         why += f" ({ended.printed})" if ended.printed else ""
         _note(run, why, suspects)
@@ -85,8 +93,6 @@ def supervised(
                 f"the sweep's worker ended {deaths} times and scored nothing in between; the last"
                 f" time {why}. What was finished is kept; see {run / 'log.jsonl'}"
             )
-        if suspects:
-            add_suspects(run, suspects)
         say(f"the worker ended: {why}; {len(suspects)} radiographs in work are decoded apart")
 
 

@@ -1,0 +1,1 @@
+"""Odd, broken and crafted radiographs, made by code: `python -m hostile FOLDER` writes them all."""
