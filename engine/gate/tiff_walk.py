@@ -37,6 +37,7 @@ _CHANNELS: dict[Photometric, int] = {"rgb": 3, "cmyk": 4, "ycbcr": 3}
 # None, CCITT RLE, group 3 and 4, LZW, JPEG, deflate, PackBits, deflate again, LZMA, Zstandard, WebP
 _COMPRESSIONS = frozenset({1, 2, 3, 4, 5, 7, 8, 32773, 32946, 34925, 50000, 50001})
 _NONE, _JPEG = 1, 7
+_DEFLATED = frozenset({8, 32946})
 _UNSIGNED, _SIGNED, _FLOAT, _UNDEFINED = 1, 2, 3, 4
 _LEGAL_BITS = {
     _UNSIGNED: (1, 2, 4, 8, 10, 12, 14, 16, 32),
@@ -65,6 +66,8 @@ class TiffFacts:
         is_planar: whether each channel is stored by itself.
         orientation: 1 to 8.
         colours: of a palette, (3 * 2 ** bits) uint16: all reds, greens, blues.
+        is_deflated: whether strips or tiles are zlib streams.
+        pieces: where each strip or tile starts, and its bytes; empty where the file says it badly.
     """
 
     width: int
@@ -74,6 +77,8 @@ class TiffFacts:
     is_planar: bool
     orientation: int
     colours: NDArray[Any]
+    is_deflated: bool
+    pieces: tuple[tuple[int, int], ...]
 
 
 def tiff_header(content: bytes, limits: Limits) -> Header:
@@ -100,7 +105,8 @@ def tiff_facts(content: bytes, limits: Limits) -> TiffFacts:
     samples, planes = _one(tags, _SAMPLES, 1), _one(tags, _PLANES, 1)
     compression = _one(tags, _COMPRESSION, _NONE)
     photometric = _PHOTOMETRICS.get(_one(tags, _PHOTOMETRIC, 1))
-    last = _last_byte(tags)
+    pieces = _pieces(tags)
+    last = max((start + size for start, size in pieces), default=0)
     check_size(width, height, limits)
     if compression not in _COMPRESSIONS:
         raise Refused(FailureCode.UNSUPPORTED, f"tiff of compression {compression}")
@@ -116,7 +122,10 @@ def tiff_facts(content: bytes, limits: Limits) -> TiffFacts:
     colours = tags.get(_COLOURS, np.empty(0, np.uint16))
     if photometric == "palette" and (len(colours) != 3 << bits or colours.itemsize != 2):
         raise Refused(FailureCode.CORRUPT, f"tiff with a palette of {len(colours)} values")
-    return TiffFacts(width, height, bits, photometric, planes == 2, orientation, colours)
+    is_deflated = compression in _DEFLATED
+    return TiffFacts(
+        width, height, bits, photometric, planes == 2, orientation, colours, is_deflated, pieces
+    )
 
 
 def _bits(tags: _Tags, photometric: Photometric) -> int:
@@ -164,10 +173,8 @@ def _directory(content: bytes) -> _Tags:
     return tags
 
 
-def _last_byte(tags: _Tags) -> int:
-    """Where the last strip or tile ends."""
+def _pieces(tags: _Tags) -> tuple[tuple[int, int], ...]:
     for offsets, lengths in _PIECES:
         if offsets in tags and lengths in tags and len(tags[offsets]) == len(tags[lengths]):
-            # As floats, so that no sum runs over.
-            return int((tags[offsets].astype(np.float64) + tags[lengths]).max())
-    return 0
+            return tuple(zip(tags[offsets].tolist(), tags[lengths].tolist(), strict=True))
+    return ()

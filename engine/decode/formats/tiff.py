@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from typing import Any
 
 import cv2
@@ -30,10 +31,11 @@ def decode(content: bytes, header: Header) -> NDArray[Any]:
     """
     facts = tiff_facts(content, NO_LIMITS)
     try:
+        _check_sums(content, facts)
         if facts.photometric == "cmyk":
             return grey_of(_by_pillow(content, facts), facts.bits)
         samples = imagecodecs.tiff_decode(content)
-    except (RuntimeError, ValueError, OSError, SyntaxError, NotImplementedError) as error:
+    except (RuntimeError, ValueError, OSError, SyntaxError, zlib.error) as error:
         raise Refused(FailureCode.CORRUPT, f"tiff does not decode ({error})") from error
     if facts.photometric == "ycbcr":
         return grey_of(_unflipped(samples, facts.orientation), facts.bits)
@@ -43,6 +45,12 @@ def decode(content: bytes, header: Header) -> NDArray[Any]:
         indices = samples if samples.ndim == 2 else samples[..., 0]
         return np.asarray(_greys_of_palette(facts)[indices.astype(np.uint8)], np.uint8)
     return grey_of(_black_at_zero(samples, facts), facts.bits)
+
+
+def _check_sums(content: bytes, facts: TiffFacts) -> None:
+    """Hold zlib streams to their checksums, which libtiff leaves unread once it has its bytes."""
+    for start, size in facts.pieces if facts.is_deflated else ():
+        zlib.decompress(content[start : start + size])
 
 
 def _by_pillow(content: bytes, facts: TiffFacts) -> NDArray[np.uint8]:
