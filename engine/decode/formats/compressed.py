@@ -25,7 +25,7 @@ def decode(content: bytes, header: Header) -> NDArray[Any]:
     """
     try:
         samples = _DECODERS[header.kind](content)
-    except (RuntimeError, ValueError, NotImplementedError) as error:
+    except (RuntimeError, IndexError, ValueError, NotImplementedError) as error:
         raise Refused(FailureCode.CORRUPT, f"{header.kind} does not decode ({error})") from error
     return grey_of(samples, header.bits)
 

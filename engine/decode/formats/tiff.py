@@ -35,7 +35,7 @@ def decode(content: bytes, header: Header) -> NDArray[Any]:
         if facts.photometric == "cmyk":
             return grey_of(_by_pillow(content, facts), facts.bits)
         samples = imagecodecs.tiff_decode(content)
-    except (RuntimeError, ValueError, OSError, SyntaxError, zlib.error) as error:
+    except (RuntimeError, IndexError, ValueError, OSError, SyntaxError, zlib.error) as error:
         raise Refused(FailureCode.CORRUPT, f"tiff does not decode ({error})") from error
     if facts.photometric == "ycbcr":
         return grey_of(_unflipped(samples, facts.orientation), facts.bits)

@@ -5,8 +5,10 @@ import zlib
 from collections.abc import Callable
 from io import BytesIO
 
+import imagecodecs
 import numpy as np
 import pytest
+from format_files import by_pillow, pam
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -16,6 +18,10 @@ from cxrsweep.engine.gate.gate import header_of
 from cxrsweep.engine.gate.header import Header, Limits, exif_orientation
 
 LIMITS = Limits()
+ENDINGS = (
+    *(".jpg", ".png", ".bmp", ".tiff", ".webp", ".jp2", ".avif", ".pgm"),
+    *(".jls", ".jxl", ".gif", ".pam", "big.tiff"),
+)
 
 
 def code_of(content: bytes, limits: Limits = LIMITS) -> FailureCode:
@@ -182,9 +188,9 @@ def test_damaged_exif_counts_as_upright(encoded: Callable[..., bytes]) -> None:
     assert exif_orientation(b"II*\0\xff\xff\xff\xff" + b"\0" * 20) == 1
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(cut=st.integers(0, 4000), byte=st.integers(0, 4000), value=st.integers(0, 255))
-@pytest.mark.parametrize("ending", [".jpg", ".png", ".bmp", ".tiff", ".webp"])
+@pytest.mark.parametrize("ending", ENDINGS)
 def test_damaged_files_give_a_header_or_a_reason_and_nothing_else(
     small_files: dict[str, bytes], ending: str, cut: int, byte: int, value: int
 ) -> None:
@@ -200,8 +206,18 @@ def test_damaged_files_give_a_header_or_a_reason_and_nothing_else(
 
 @pytest.fixture(scope="session")
 def small_files(encoded: Callable[..., bytes], grey: np.ndarray) -> dict[str, bytes]:
-    endings = (".jpg", ".png", ".bmp", ".tiff", ".webp")
-    return {ending: encoded(ending, grey[:60, :50].copy()) for ending in endings}
+    small = grey[:60, :50].copy()
+    written = {
+        ".jls": imagecodecs.jpegls_encode(small),
+        ".jxl": imagecodecs.jpegxl_encode(small, lossless=True, usecontainer=True),
+        ".gif": by_pillow(small, "GIF"),
+        ".pam": pam(small[..., None], 255),
+        "big.tiff": imagecodecs.tiff_encode(small.copy(), bigtiff=True),
+    }
+    return {
+        ending: written[ending] if ending in written else encoded(ending, small)
+        for ending in ENDINGS
+    }
 
 
 def test_every_code_says_what_to_do() -> None:
