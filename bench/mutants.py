@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import cv2
 import imagecodecs
@@ -32,16 +33,17 @@ def originals(generator: np.random.Generator) -> dict[str, bytes]:
         colour = cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
         progressive = cv2.imencode(".jpg", colour, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1]
         found[f"{side}-progressive.jpg"] = bytes(progressive)
-        found[f"{side}.gif"] = _gif(grey)
+        found[f"{side}.gif"] = _by_pillow(grey, "GIF")
         deep = grey.astype(np.uint16) * 16 + 7
         found |= {f"{side}{ending}": content for ending, content in _deep_originals(deep).items()}
         found |= {f"{side}-{name}.dcm": file for name, file in dicom_originals(grey, deep).items()}
     return found
 
 
-def _gif(grey: NDArray[np.uint8]) -> bytes:
-    stream = io.BytesIO()  # OpenCV's encoder takes no grey
-    Image.fromarray(grey).save(stream, "GIF")
+def _by_pillow(pixels: NDArray[Any], name: str, **options: Any) -> bytes:
+    """Where OpenCV writes no such file, or imagecodecs not the same bytes each time."""
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, name, **options)
     return stream.getvalue()
 
 
@@ -53,10 +55,7 @@ def _deep_originals(deep: NDArray[np.uint16]) -> dict[str, bytes]:
         ".jxl": imagecodecs.jpegxl_encode(deep, lossless=True, bitspersample=12),
         "-lossless.jpg": imagecodecs.jpeg8_encode(deep, lossless=True, bitspersample=12),
         "-extended.jpg": imagecodecs.jpeg8_encode(deep, level=90, bitspersample=12),
-        # Tiles would hold whatever is in memory beyond the border.
-        "-big.tiff": imagecodecs.tiff_encode(
-            deep.copy(), rowsperstrip=16, compression="deflate", bigtiff=True
-        ),
+        "-big.tiff": _by_pillow(deep, "TIFF", big_tiff=True),
     }
     return {ending: bytes(content) for ending, content in encoded.items()}
 
