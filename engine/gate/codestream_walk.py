@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cxrsweep.engine.failures import FailureCode, Refused
 from cxrsweep.engine.gate.header import Header, Limits, check_size
 
-CODESTREAM = b"\xff\x4f\xff\x51"  # SOC and SIZ
+CODESTREAM = b"\xff\x4f\xff\x51"  # the two markers that begin it
 BOXED = b"\0\0\0\x0cjP  "
 _END = b"\xff\xd9"  # EOC here; JPEG and JPEG-LS end with the same two bytes
 _TRAILER_BYTES = 64

@@ -39,7 +39,7 @@ _PILLOW: dict[Kind, type[ImageFile.ImageFile]] = {
     "webp": WebPImagePlugin.WebPImageFile,
 }
 _BITS_BY_MODE = {"1": 1, "L": 8, "LA": 8, "P": 8, "RGB": 8, "RGBA": 8, "RGBX": 8}
-MOST_BITS: dict[Kind, int] = {  # of other kinds 8; checked by the walks of those left out
+MOST_BITS: dict[Kind, int] = {  # of other kinds 8
     **{"png": 16, "jpeg": 12, "jpeglossless": 16, "jpegls": 16, "jpeg2000": 16},
     **{"jpegxl": 32, "avif": 12, "tiff": 64, "pnm": 32},
 }
