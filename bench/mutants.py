@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import cv2
+import imagecodecs
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
+from cxrsweep.bench.dicom_originals import dicom_originals
 from cxrsweep.export.synthetic import phantom
 
 SIDES = (64, 180)
-ENDINGS = (".jpg", ".png", ".tiff", ".webp", ".bmp", ".jp2")
+ENDINGS = (".jpg", ".png", ".tiff", ".webp", ".bmp", ".jp2", ".avif", ".pgm")
 MUTATIONS = ("flip bits", "set bytes", "cut", "zero a run", "swap runs", "insert", "repeat a run")
 
 
 def originals(generator: np.random.Generator) -> dict[str, bytes]:
-    """Small whole files of every format that OpenCV writes: name -> content."""
+    """Small whole files of every format, images and DICOM: name -> content."""
     found = {}
     for side in SIDES:
         grey = phantom(side, side + 20, generator).pixels
@@ -27,7 +33,31 @@ def originals(generator: np.random.Generator) -> dict[str, bytes]:
         colour = cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
         progressive = cv2.imencode(".jpg", colour, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1]
         found[f"{side}-progressive.jpg"] = bytes(progressive)
+        found[f"{side}.gif"] = _by_pillow(grey, "GIF")
+        deep = grey.astype(np.uint16) * 16 + 7
+        found |= {f"{side}{ending}": content for ending, content in _deep_originals(deep).items()}
+        found |= {f"{side}-{name}.dcm": file for name, file in dicom_originals(grey, deep).items()}
     return found
+
+
+def _by_pillow(pixels: NDArray[Any], name: str, **options: Any) -> bytes:
+    """Where OpenCV writes no such file, or imagecodecs not the same bytes each time."""
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, name, **options)
+    return stream.getvalue()
+
+
+def _deep_originals(deep: NDArray[np.uint16]) -> dict[str, bytes]:
+    """Formats of 12-bit pixels: ending -> content."""
+    encoded = {
+        "-codestream.j2k": imagecodecs.jpeg2k_encode(deep, codecformat="j2k", bitspersample=12),
+        ".jls": imagecodecs.jpegls_encode(deep),
+        ".jxl": imagecodecs.jpegxl_encode(deep, lossless=True, bitspersample=12),
+        "-lossless.jpg": imagecodecs.jpeg8_encode(deep, lossless=True, bitspersample=12),
+        "-extended.jpg": imagecodecs.jpeg8_encode(deep, level=90, bitspersample=12),
+        "-big.tiff": _by_pillow(deep, "TIFF", big_tiff=True),
+    }
+    return {ending: bytes(content) for ending, content in encoded.items()}
 
 
 def mutant(content: bytes, generator: np.random.Generator) -> bytes:

@@ -185,7 +185,8 @@ class _Sweep:
             if place in refused:
                 self._refuse(flight.shard, entry, header, refused[place])
             else:
-                row = ok_row(self._recipe, entry.radiograph, header, scores, place)
+                flag = flight.decoded.flagged.get(place, "")
+                row = ok_row(self._recipe, entry.radiograph, header, scores, place, flag)
                 self._ledger.add(flight.shard, entry, row)
         self._ledger.spool()
 

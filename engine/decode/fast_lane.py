@@ -7,12 +7,13 @@ by one, and what DALI still refuses goes to the careful lane before it is given 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from cxrsweep.engine.decode.careful.lane import CarefulLane
+from cxrsweep.engine.decode.flat_rest import FLAT_REST, has_flat_rest
 from cxrsweep.engine.decode.geometry import content_of
 from cxrsweep.engine.decode.grey import Uint8, constant, other_size
 from cxrsweep.engine.decode.pipelines import (
@@ -21,6 +22,7 @@ from cxrsweep.engine.decode.pipelines import (
     built_encoded_pipeline,
     built_raw_pipeline,
 )
+from cxrsweep.engine.decode.turning import as_stored
 from cxrsweep.engine.failures import FailureCode, Refused
 from cxrsweep.engine.gate.header import UPRIGHT, Header
 from cxrsweep.engine.recipe import Recipe
@@ -40,11 +42,13 @@ class Decoded(Generic[PixelsT]):
         pixels: (N, 1, S, S) uint8, equalised and fitted; anything where refused.
         refused: place in the batch -> why it has no pixels.
         refused_late: the same for what is known only after the batch was scored; may wait.
+        flagged: place in the batch -> a word for the column `flags`.
     """
 
     pixels: PixelsT
     refused: dict[int, Refused]
     refused_late: Callable[[], dict[int, Refused]] = dict
+    flagged: dict[int, str] = field(default_factory=dict)
 
 
 _Pixels = tuple[Uint8, dict[int, Refused]]
@@ -90,12 +94,17 @@ class Decoder:
             pixels, refused = self._decoded_fast(contents, headers)
         else:
             pixels, refused = self._decoded_carefully(contents, headers)
+        flagged: dict[int, str] = {}
         for place, header in enumerate(headers):
             rows, columns = content_of(self._recipe, *header.shown_size)
             shown = pixels[place, 0, rows, columns]
-            if place not in refused and shown.min() == shown.max():
+            if place in refused:
+                continue
+            if shown.min() == shown.max():
                 refused[place] = constant(int(shown.flat[0]))
-        return Decoded(pixels, refused)
+            elif has_flat_rest(as_stored(shown, header.orientation)):
+                flagged[place] = FLAT_REST
+        return Decoded(pixels, refused, flagged=flagged)
 
     def close(self) -> None:
         """Stop the threads and free DALI's buffers."""

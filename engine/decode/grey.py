@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cxrsweep.engine.decode.turning import upright
 from cxrsweep.engine.decode.windowing import eight_bits
 from cxrsweep.engine.failures import FailureCode, Refused
-from cxrsweep.engine.gate.header import Header, Limits
+from cxrsweep.engine.gate.header import Header, Kind
 
 Uint8 = NDArray[np.uint8]
+_Decode = Callable[[bytes, Header], NDArray[Any]]
 
-ALL = Limits(megapixels=1e6, mebibytes=1e6)  # the gate has held the file to its limits already
+# Imported where such a file comes: the libraries behind them take as long as everything else here.
+_MODULES: dict[Kind, str] = {
+    "dicom": "dicom",
+    "tiff": "tiff",
+    "gif": "gif",
+    "pnm": "pnm",
+    **dict.fromkeys(
+        ("jpegarithmetic", "jpeglossless", "jpegls", "jpeg2000", "jpegxl", "avif"), "compressed"
+    ),
+}
 
 
 def grey_pixels(content: bytes, header: Header) -> Uint8:
@@ -29,11 +44,34 @@ def grey_pixels(content: bytes, header: Header) -> Uint8:
         (H, W, 1) uint8 as shown.
 
     Raises:
-        Refused: CORRUPT, the decoder gives nothing or another size than the header declares; of
-            DICOM also TRUNCATED and UNSUPPORTED.
+        Refused: CORRUPT, the decoder gives nothing or another size than the header declares; also
+            UNSUPPORTED, and of DICOM TRUNCATED.
+        MemoryError: there is none for it.
     """
-    if header.kind == "dicom":
-        return _dicom_pixels(content)
+    grey = decoder_of(header.kind, header.bits)(content, header)
+    if grey.shape != (header.height, header.width):
+        raise other_size(header, grey.shape)
+    return np.ascontiguousarray(upright(eight_bits(grey), header.orientation))[..., None]
+
+
+def decoder_of(kind: Kind, bits: int = 8) -> _Decode:
+    """What decodes files of a kind; it is imported here.
+
+    Args:
+        kind: from the gate.
+        bits: of a sample; JPEG of more than 8 is not OpenCV's.
+
+    Returns:
+        content and header in, (H, W) as stored out: uint8 of up to 8 bits, of more as they are.
+    """
+    module = "compressed" if kind == "jpeg" and bits > 8 else _MODULES.get(kind)
+    if module is None:
+        return _by_opencv
+    found: _Decode = import_module(f"cxrsweep.engine.decode.formats.{module}").decode
+    return found
+
+
+def _by_opencv(content: bytes, header: Header) -> NDArray[Any]:
     flags = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
     if header.bits > 8:
         flags |= cv2.IMREAD_ANYDEPTH
@@ -43,17 +81,7 @@ def grey_pixels(content: bytes, header: Header) -> Uint8:
         raise Refused(FailureCode.CORRUPT, f"{header.kind} does not decode") from error
     if grey is None:
         raise Refused(FailureCode.CORRUPT, f"{header.kind} does not decode")
-    if grey.shape != (header.height, header.width):
-        raise other_size(header, grey.shape)
-    return np.ascontiguousarray(upright(eight_bits(grey), header.orientation))[..., None]
-
-
-def _dicom_pixels(content: bytes) -> Uint8:
-    # Imported where DICOM comes: it takes as long as everything else here together.
-    from cxrsweep.engine.dicom.header import dicom_header
-    from cxrsweep.engine.dicom.pixels import dicom_frame
-
-    return dicom_frame(content, dicom_header(content, ALL), 0)[..., None]
+    return grey
 
 
 def constant(value: int) -> Refused:
@@ -68,17 +96,3 @@ def other_size(header: Header, shape: tuple[int, ...]) -> Refused:
         f"{header.kind} decodes to {shape[1]} x {shape[0]} pixels,"
         f" its header declares {header.width} x {header.height}",
     )
-
-
-def upright(grey: Uint8, orientation: int) -> Uint8:
-    """Turn stored pixels as EXIF orientation 1 to 8 asks: (H, W) in, (H, W) or (W, H) out.
-
-    Source: Exif 2.32, tag 0x0112: where row 0 and column 0 of the stored pixels are shown.
-    """
-    if orientation >= 5:
-        grey = grey.T
-    if orientation in (2, 3, 6, 7):
-        grey = grey[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        grey = grey[::-1]
-    return grey

@@ -1,17 +1,28 @@
 """The gate: bytes of a file in, the kind of radiograph they hold out, or why they are refused.
 
 Nothing is decoded here. JPEG and PNG are walked strictly, because some files that a decoder accepts
-make DALI's parsers overrun their buffers; other formats only get their header read.
+make DALI's parsers overrun their buffers; of other formats the header is read, and as much of what
+follows as tells that it is there.
 """
 
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 
-from PIL import BmpImagePlugin, Image, ImageFile, TiffImagePlugin, WebPImagePlugin
+from PIL import BmpImagePlugin, Image, ImageFile, WebPImagePlugin
 
 from cxrsweep.engine.failures import FailureCode, Refused
-from cxrsweep.engine.gate import jpeg_walk, png_walk
+from cxrsweep.engine.gate import (
+    avif_walk,
+    codestream_walk,
+    gif_walk,
+    jpeg_walk,
+    jpeg_xl_walk,
+    png_walk,
+    pnm_walk,
+    tiff_walk,
+)
 from cxrsweep.engine.gate.header import (
     ORIENTATION_TAG,
     UPRIGHT,
@@ -25,30 +36,31 @@ from cxrsweep.engine.gate.header import (
 # The classes themselves: Image.open adds a limit of pixels that cannot be set for one call.
 _PILLOW: dict[Kind, type[ImageFile.ImageFile]] = {
     "bmp": BmpImagePlugin.BmpImageFile,
-    "tiff": TiffImagePlugin.TiffImageFile,
     "webp": WebPImagePlugin.WebPImageFile,
 }
-_BITS_BY_MODE = {"1": 1, "L": 8, "LA": 8, "P": 8, "PA": 8, "RGB": 8, "RGBA": 8, "RGBX": 8}
-_BITS_BY_MODE |= {"CMYK": 8, "YCbCr": 8, "I;16": 16, "I;16B": 16, "I;16L": 16, "I": 32, "F": 32}
-_BITS_PER_SAMPLE = 258
-MOST_BITS: dict[Kind, int] = {"png": 16, "tiff": 16}  # of other kinds 8
+_BITS_BY_MODE = {"1": 1, "L": 8, "LA": 8, "P": 8, "RGB": 8, "RGBA": 8, "RGBX": 8}
+MOST_BITS: dict[Kind, int] = {  # of other kinds 8
+    **{"png": 16, "jpeg": 12, "jpeglossless": 16, "jpegls": 16, "jpeg2000": 16},
+    **{"jpegxl": 32, "avif": 12, "tiff": 64, "pnm": 32},
+}
 _BMP_HEADERS = frozenset({12, 40, 52, 56, 64, 108, 124})
-_TIFF = (b"II*\0", b"MM\0*")
+_WALKS: tuple[tuple[bytes, int, Callable[[bytes, Limits], Header]], ...] = (
+    *((magic, 0, tiff_walk.tiff_header) for magic in tiff_walk.SIGNATURES),
+    (codestream_walk.BOXED, 0, codestream_walk.jpeg_2000_header),
+    (codestream_walk.CODESTREAM, 0, codestream_walk.jpeg_2000_header),
+    (jpeg_xl_walk.BOXED, 0, jpeg_xl_walk.jpeg_xl_header),
+    (jpeg_xl_walk.CODESTREAM, 0, jpeg_xl_walk.jpeg_xl_header),
+    (gif_walk.SIGNATURE, 0, gif_walk.gif_header),
+    *((magic, 4, avif_walk.avif_header) for magic in avif_walk.SIGNATURES),
+)
 _NOT_READ: tuple[tuple[bytes, int, str], ...] = (
-    (b"GIF8", 0, "GIF"),
-    (b"\0\0\0\x0cjP  ", 0, "JPEG 2000"),
-    (b"\xff\x4f\xff\x51", 0, "JPEG 2000"),
-    (b"\xff\x0a", 0, "JPEG XL"),
-    (b"\0\0\0\x0cJXL ", 0, "JPEG XL"),
-    (b"ftypavif", 4, "AVIF"),
     (b"ftyphei", 4, "HEIF"),
-    (b"II+\0", 0, "BigTIFF"),
-    (b"MM\0+", 0, "BigTIFF"),
+    (b"ftyphev", 4, "HEIF"),
+    (b"ftypmif1", 4, "HEIF"),
     (b"PK\x03\x04", 0, "a zip within an archive"),
     (b"\x1f\x8b", 0, "a gzip file"),
     (b"\x28\xb5\x2f\xfd", 0, "a zstd file"),
     (b"ustar", 257, "a tar within an archive"),
-    *((b"P%d\n" % number, 0, "PNM") for number in range(1, 8)),
 )
 
 
@@ -74,8 +86,7 @@ def header_of(content: bytes, limits: Limits) -> Header:
     elif _may_be_dicom(content) and (dicom := _header_of_dicom(content, limits)):
         return dicom
     else:
-        header = _header_by_pillow(content, _kind_of(content))
-        check_size(header.width, header.height, limits)
+        header = _header_by_signature(content, limits)
     if header.bits > MOST_BITS.get(header.kind, 8):
         raise Refused(FailureCode.UNSUPPORTED, f"{header.kind} with {header.bits} bits per sample")
     return header
@@ -95,32 +106,33 @@ def _header_of_dicom(content: bytes, limits: Limits) -> Header | None:
     return Header("dicom", found.columns, found.rows, found.samples.stored)
 
 
-def _kind_of(content: bytes) -> Kind:
-    """Kind of a file that is neither JPEG nor PNG, by its first bytes."""
-    if content.startswith(_TIFF):
-        return "tiff"
+def _header_by_signature(content: bytes, limits: Limits) -> Header:
+    """Header of a file that is neither JPEG, PNG nor DICOM, by its first bytes."""
+    for magic, offset, walk in _WALKS:
+        if content.startswith(magic, offset):
+            return walk(content, limits)
     if content.startswith(b"RIFF") and content.startswith(b"WEBP", 8):
-        return "webp"
+        return _header_by_pillow(content, "webp", limits)
     # "BM" alone may begin a text; the size of the second header tells.
     if content.startswith(b"BM") and int.from_bytes(content[14:18], "little") in _BMP_HEADERS:
-        return "bmp"
+        return _header_by_pillow(content, "bmp", limits)
+    if pnm_walk.is_pnm(content):
+        return pnm_walk.pnm_header(content, limits)
     for magic, offset, name in _NOT_READ:
         if content.startswith(magic, offset):
-            raise Refused(FailureCode.UNSUPPORTED, f"{name} is not read yet")
+            raise Refused(FailureCode.UNSUPPORTED, f"{name} is not read")
     raise Refused(FailureCode.NOT_AN_IMAGE, "the content starts like no known image format")
 
 
-def _header_by_pillow(content: bytes, kind: Kind) -> Header:
-    """Header of BMP, TIFF and WebP; Pillow parses it without decoding."""
+def _header_by_pillow(content: bytes, kind: Kind, limits: Limits) -> Header:
+    """Header of BMP and WebP; Pillow parses it without decoding."""
     declared = int.from_bytes(content[4:8], "little") + 8
     if kind == "webp" and declared > len(content):
         raise Refused(FailureCode.TRUNCATED, f"webp declares {declared} bytes, has {len(content)}")
     try:
         with _PILLOW[kind](io.BytesIO(content)) as image:
-            bits = _bits_of(image)
-            # Of TIFF, Pillow gives the turned size and OpenCV the turned pixels, asked or not.
-            turned = image.getexif().get(ORIENTATION_TAG, UPRIGHT)
-            orientation = UPRIGHT if kind == "tiff" else legal_orientation(turned)
+            bits = _BITS_BY_MODE.get(image.mode)
+            orientation = legal_orientation(image.getexif().get(ORIENTATION_TAG, UPRIGHT))
             width, height = image.size
     except Image.DecompressionBombError as error:
         # Of WebP, the class itself holds to Pillow's limit, before it makes room for the pixels.
@@ -131,15 +143,7 @@ def _header_by_pillow(content: bytes, kind: Kind) -> Header:
         raise Refused(
             FailureCode.CORRUPT, f"{kind} header is damaged ({type(error).__name__})"
         ) from error
+    check_size(width, height, limits)
     if bits is None:
         raise Refused(FailureCode.UNSUPPORTED, f"{kind} with samples of an unusual kind")
     return Header(kind, width, height, bits, orientation)
-
-
-def _bits_of(image: ImageFile.ImageFile) -> int | None:
-    """Bits per sample; a colour TIFF of 16 bits has Pillow's mode for 8."""
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
-        declared = image.tag_v2.get(_BITS_PER_SAMPLE, (1,))
-        if max(declared) > 8:
-            return int(max(declared))
-    return _BITS_BY_MODE.get(image.mode)

@@ -8,7 +8,22 @@ from typing import Literal
 
 from cxrsweep.engine.failures import FailureCode, Refused
 
-Kind = Literal["jpeg", "png", "bmp", "tiff", "webp", "dicom"]
+Kind = Literal[
+    "jpeg",
+    "jpegarithmetic",
+    "jpeglossless",
+    "jpegls",
+    "jpeg2000",
+    "jpegxl",
+    "png",
+    "bmp",
+    "tiff",
+    "webp",
+    "gif",
+    "avif",
+    "pnm",
+    "dicom",
+]
 
 ORIENTATION_TAG = 0x0112
 UPRIGHT = 1
@@ -55,6 +70,10 @@ class Limits:
     def most_bytes(self) -> int:
         """The largest file, in bytes."""
         return int(self.mebibytes * 2**20)
+
+
+# For who reads a header again that the gate has held to its limits already.
+NO_LIMITS = Limits(megapixels=1e6, mebibytes=1e6)
 
 
 def check_size(width: int, height: int, limits: Limits) -> None:

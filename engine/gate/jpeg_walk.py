@@ -6,7 +6,14 @@ import struct
 from collections.abc import Iterator
 
 from cxrsweep.engine.failures import FailureCode, Refused
-from cxrsweep.engine.gate.header import UPRIGHT, Header, Limits, check_size, exif_orientation
+from cxrsweep.engine.gate.header import (
+    UPRIGHT,
+    Header,
+    Kind,
+    Limits,
+    check_size,
+    exif_orientation,
+)
 
 SIGNATURE = b"\xff\xd8\xff"
 MAX_PROGRESSIVE_SCANS = 100  # a 58 KB file with 1,000 scans keeps a decoder busy for 10 s
@@ -16,7 +23,19 @@ MAX_PROGRESSIVE_SCANS = 100  # a 58 KB file with 1,000 scans keeps a decoder bus
 _EOI, _SOS, _APP1, _DNL = 0xD9, 0xDA, 0xE1, 0xDC
 _LENGTHLESS = frozenset({0x00, 0x01, *range(0xD0, 0xD9), _EOI})
 FRAMES = frozenset(set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7})  # F7: JPEG-LS
-_BASELINE, _EXTENDED, _PROGRESSIVE = 0xC0, 0xC1, 0xC2
+_KINDS: dict[int, Kind] = {
+    **dict.fromkeys((0xC0, 0xC1, 0xC2), "jpeg"),
+    0xC3: "jpeglossless",
+    **dict.fromkeys((0xC9, 0xCA), "jpegarithmetic"),
+    0xF7: "jpegls",
+}
+_PROGRESSIVE = frozenset({0xC2, 0xCA})
+_BITS: dict[Kind, tuple[int, ...]] = {
+    "jpeg": (8, 12),
+    "jpeglossless": tuple(range(2, 17)),
+    "jpegarithmetic": (8,),
+    "jpegls": tuple(range(2, 17)),
+}
 
 
 def jpeg_header(content: bytes, limits: Limits) -> Header:
@@ -30,7 +49,8 @@ def jpeg_header(content: bytes, limits: Limits) -> Header:
         its header, with the EXIF orientation.
 
     Raises:
-        Refused: TRUNCATED, CORRUPT, TOO_LARGE, or UNSUPPORTED (lossless, arithmetic, 12 bits).
+        Refused: TRUNCATED, CORRUPT, TOO_LARGE, or UNSUPPORTED (hierarchical, ink of more than 8
+            bits and the like).
     """
     frame: tuple[int, int, int, int, int] | None = None
     orientation, start, end, seen_exif = UPRIGHT, 0, 0, False
@@ -50,11 +70,21 @@ def jpeg_header(content: bytes, limits: Limits) -> Header:
     if content.rfind(b"\xff\xd9", end) < 0:
         raise Refused(FailureCode.TRUNCATED, f"JPEG of {len(content)} bytes has no end marker")
     # One scan of all components is the whole picture unless progressive: libjpeg stops after it.
-    if process == _PROGRESSIVE or content[start] != components:
-        check_scans(content, end, MAX_PROGRESSIVE_SCANS if process == _PROGRESSIVE else components)
-    if process not in (_BASELINE, _EXTENDED, _PROGRESSIVE):
-        raise Refused(FailureCode.UNSUPPORTED, f"JPEG process SOF{process - 0xC0} is not read yet")
-    return Header("jpeg", width, height, bits, orientation)
+    is_progressive = process in _PROGRESSIVE
+    if is_progressive or content[start] != components:
+        check_scans(content, end, MAX_PROGRESSIVE_SCANS if is_progressive else components)
+    return Header(_kind(process, bits, components), width, height, bits, orientation)
+
+
+def _kind(process: int, bits: int, components: int) -> Kind:
+    kind = _KINDS.get(process)
+    if kind is None:
+        raise Refused(FailureCode.UNSUPPORTED, f"JPEG process SOF{process - 0xC0} is not read")
+    if bits not in _BITS[kind] or (components == 4 and (kind, bits) != ("jpeg", 8)):
+        raise Refused(
+            FailureCode.UNSUPPORTED, f"{kind} of {components} components with {bits} bits"
+        )
+    return kind
 
 
 def segments(content: bytes) -> Iterator[tuple[int, int, int]]:

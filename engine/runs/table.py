@@ -43,7 +43,9 @@ def columns_of(recipe: Recipe) -> list[str]:
     ]
 
 
-def ok_row(recipe: Recipe, radiograph: str, header: Header, scores: Scores, place: int) -> Row:
+def ok_row(
+    recipe: Recipe, radiograph: str, header: Header, scores: Scores, place: int, flag: str = ""
+) -> Row:
     """Row of a scored radiograph.
 
     Args:
@@ -52,6 +54,7 @@ def ok_row(recipe: Recipe, radiograph: str, header: Header, scores: Scores, plac
         header: from the gate.
         scores: of the batch.
         place: of the radiograph in the batch.
+        flag: a word of the decoder for the column `flags`, or empty.
     """
     labels = recipe.classifier.labels
     values = [float(value) for value in scores.scores[place]]
@@ -63,6 +66,7 @@ def ok_row(recipe: Recipe, radiograph: str, header: Header, scores: Scores, plac
     probe = [] if scores.probe_scores is None else [f"{v:.6f}" for v in scores.probe_scores[place]]
     lungs, words = _lung_cells(recipe, header, scores, place)
     cells = ["ok", "", *(f"{value:.6f}" for value in values), *flags, *probe, *lungs]
+    words = " ".join(filter(None, [words, flag]))
     return Row(radiograph, True, (*cells, *_header_cells(header), words))
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from cxrsweep.engine.decode.careful.child import FILES_PER_PROCESS, MESSAGE_BYTES, Slot
 from cxrsweep.engine.decode.grey import Uint8
 from cxrsweep.engine.failures import FailureCode, Refused
-from cxrsweep.engine.gate.header import Header
+from cxrsweep.engine.gate.header import Header, Kind
 
 TIMEOUT_S = 60.0
 MEMORY_MIB = 4096
@@ -86,7 +86,7 @@ class CarefulLane:
             TOO_MUCH_MEMORY, or what the decoder says.
         """
         if self._nursery is None or self._nursery.poll() is not None:
-            self._start(any(header.kind == "dicom" for header in headers))
+            self._start({header.kind for header in headers})
         outcomes = list(self._threads.map(self._decoded, contents, headers))
         died = {outcome.pid for outcome in outcomes if outcome.is_crash}
         for place, outcome in enumerate(outcomes):
@@ -119,13 +119,13 @@ class CarefulLane:
             self._nursery.wait()
             self._nursery = None
 
-    def _start(self, has_dicom: bool) -> None:
+    def _start(self, kinds: set[Kind]) -> None:
         self._end()
         self._free = queue.SimpleQueue()
         self._workplaces = [_Workplace() for _ in range(self._processes)]
         numbers = [n for workplace in self._workplaces for n in workplace.theirs.numbers()]
         allowance = (self._memory_mib, math.ceil(self._timeout_s) * FILES_PER_PROCESS)
-        words = (*allowance, int(has_dicom), *numbers)
+        words = (",".join(sorted(kinds)), *allowance, *numbers)
         module = "cxrsweep.engine.decode.careful.nursery"
         self._nursery = subprocess.Popen(
             [sys.executable, "-m", module, *map(str, words)],

@@ -11,9 +11,11 @@ import os
 import signal
 import socket
 import sys
-from importlib import import_module
+from typing import cast
 
 from cxrsweep.engine.decode.careful.child import Allowance, Slot, said_by, serve
+from cxrsweep.engine.decode.grey import decoder_of
+from cxrsweep.engine.gate.header import Kind
 from cxrsweep.engine.hardware.memory import keep_memory_at_hand
 
 
@@ -73,10 +75,10 @@ def _is_closed(slot: Slot) -> bool:
 
 
 def main() -> None:
-    """Run with: MiB and seconds allowed, whether DICOM comes, and four descriptors per slot."""
-    memory_mib, cpu_s, has_dicom, *numbers = map(int, sys.argv[1:])
-    if has_dicom:  # once here instead of in every process
-        import_module("cxrsweep.engine.dicom.pixels")
+    """Run with: kinds that come first, MiB and seconds allowed, and four descriptors per slot."""
+    memory_mib, cpu_s, *numbers = map(int, sys.argv[2:])
+    for kind in sys.argv[1].split(","):  # once here instead of in every process
+        decoder_of(cast(Kind, kind))
     keep_memory_at_hand()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     slots = [Slot(*numbers[at : at + 4]) for at in range(0, len(numbers), 4)]

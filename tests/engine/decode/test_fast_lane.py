@@ -11,7 +11,8 @@ from PIL import Image, ImageOps
 from tests_support import triangle_resized
 
 from cxrsweep.engine.decode.fast_lane import Decoded, Decoder, is_fast
-from cxrsweep.engine.decode.grey import grey_pixels, upright
+from cxrsweep.engine.decode.grey import grey_pixels
+from cxrsweep.engine.decode.turning import upright
 from cxrsweep.engine.failures import FailureCode, Refused
 from cxrsweep.engine.gate.gate import header_of
 from cxrsweep.engine.gate.header import Header, Limits

@@ -18,7 +18,7 @@ from cxrsweep.engine.doctor.checks import REINSTALL
 from cxrsweep.engine.doctor.codecs import (
     codec_check,
     codec_checks,
-    decoded_by_opencv,
+    decoded_carefully,
     decoded_on_cpu,
     decoded_on_gpu,
     is_jpeg_or_png,
@@ -34,7 +34,7 @@ def by_name(sample: Sample) -> str:
 
 
 def decoders_of(sample: Sample) -> list[Callable[[bytes], NDArray[np.uint8]]]:
-    return [decoded_on_cpu, decoded_by_opencv] if is_jpeg_or_png(sample) else [decoded_by_opencv]
+    return [decoded_on_cpu, decoded_carefully] if is_jpeg_or_png(sample) else [decoded_carefully]
 
 
 def test_every_format_of_a_sweep_has_a_sample() -> None:
@@ -64,16 +64,16 @@ def test_sample_cut_in_half_is_a_bad_line_that_ends_with_the_command(sample: Sam
 def test_turned_pixels_are_noticed(
     sample: Sample, turn: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 ) -> None:
-    grey = decoded_by_opencv(sample.content)
+    grey = decoded_carefully(sample.content)
     assert codec_check("turned", sample, lambda _: turn(grey), "cpu").state == "bad"
     assert codec_check("same", sample, lambda _: grey, "cpu").state == "ok"
 
 
 def test_one_other_pixel_of_a_lossless_file_is_noticed() -> None:
     sample = SAMPLES["PNG grey"]
-    grey = decoded_by_opencv(sample.content)
+    grey = decoded_carefully(sample.content)
     grey[5, 7] ^= 1
-    check = codec_check("OpenCV", sample, lambda _: grey, "cpu")
+    check = codec_check("careful lane", sample, lambda _: grey, "cpu")
     assert (check.state, check.facts) == ("bad", "decodes to other pixels than it must")
 
 
@@ -113,7 +113,7 @@ def test_samples_drawn_anew_decode_to_the_same(tmp_path: Path) -> None:
     sample_drawing.draw(tmp_path)
     for name, file, _, _, tolerance in sample_drawing.pictures():
         grey = cv2.imread(str(tmp_path / file), cv2.IMREAD_GRAYSCALE)
-        kept = decoded_by_opencv(SAMPLES[name].content)
+        kept = decoded_carefully(SAMPLES[name].content)
         assert np.abs(np.asarray(grey, int) - kept).max() <= tolerance, name
     assert len(list(tmp_path.iterdir())) == len(SAMPLES) + 2
 

@@ -1,0 +1,1 @@
+"""What OpenCV does not decode, or not right: content and header in, grey samples out."""

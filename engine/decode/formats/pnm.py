@@ -1,0 +1,77 @@
+"""PBM, PGM, PPM, PAM and PFM: numbers in rows, read by NumPy."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxrsweep.engine.decode.formats.samples import grey_of
+from cxrsweep.engine.failures import FailureCode, Refused
+from cxrsweep.engine.gate.header import Header
+from cxrsweep.engine.gate.pnm_walk import PnmFacts, pnm_facts
+
+
+def decode(content: bytes, header: Header) -> NDArray[Any]:
+    """Decode the first picture.
+
+    Returns:
+        (H, W): uint8 where white is up to 255, brought to the whole range; uint16 or float32
+        as they are.
+
+    Raises:
+        Refused: CORRUPT, text that is not as many numbers as there are samples, or a sample
+            brighter than white.
+    """
+    facts = pnm_facts(content)
+    shape = (facts.height, facts.width, facts.channels)
+    if facts.is_bitmap:
+        return np.where(_bits(content, facts), np.uint8(0), np.uint8(255)).reshape(shape[:2])
+    samples = _written(content, facts) if facts.is_plain else _stored(content, facts)
+    samples = samples.reshape(shape)
+    if facts.variant in "fF":
+        return grey_of(samples[::-1], header.bits)  # the lowest row comes first
+    if samples.max() > facts.brightest:
+        raise Refused(FailureCode.CORRUPT, f"pnm of {samples.max()}, over {facts.brightest:g}")
+    if facts.brightest > 255:
+        return grey_of(samples.astype(np.uint16), header.bits)
+    scaled = np.floor(np.arange(256) * 255 / facts.brightest + 0.5).clip(0, 255).astype(np.uint8)
+    return grey_of(scaled[samples], 8)
+
+
+def _stored(content: bytes, facts: PnmFacts) -> NDArray[Any]:
+    if facts.variant in "fF":
+        kind = "<f4" if facts.brightest < 0 else ">f4"
+    else:
+        kind = ">u2" if facts.brightest > 255 else "u1"
+    count = facts.width * facts.height * facts.channels
+    found = np.frombuffer(content, kind, count, facts.start)
+    return found.astype(found.dtype.newbyteorder("="), copy=False)
+
+
+def _bits(content: bytes, facts: PnmFacts) -> NDArray[Any]:
+    """One for black."""
+    if facts.is_plain:  # digits that need no gaps
+        digits = np.frombuffer(content, np.uint8, offset=facts.start)
+        found = digits[(digits == ord("0")) | (digits == ord("1"))] - ord("0")
+        return _counted(found, facts)
+    stride = (facts.width + 7) // 8
+    packed = np.frombuffer(content, np.uint8, facts.stored_bytes, facts.start)
+    return np.unpackbits(packed.reshape(facts.height, stride), axis=1)[:, : facts.width]
+
+
+def _written(content: bytes, facts: PnmFacts) -> NDArray[Any]:
+    """Numbers as text: up to 65535, so that what is larger stays larger than white."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of what follows the numbers
+        numbers = np.fromstring(content[facts.start :].decode("latin-1"), np.int64, sep=" ")
+    return _counted(numbers.clip(-1, 65536), facts).astype(np.uint32)
+
+
+def _counted(numbers: NDArray[Any], facts: PnmFacts) -> NDArray[Any]:
+    count = facts.width * facts.height * facts.channels
+    if len(numbers) < count:
+        raise Refused(FailureCode.CORRUPT, f"pnm of {len(numbers)} numbers instead of {count}")
+    return numbers[:count]
