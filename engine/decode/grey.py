@@ -33,7 +33,7 @@ def grey_pixels(content: bytes, header: Header) -> Uint8:
             DICOM also TRUNCATED and UNSUPPORTED.
     """
     if header.kind == "dicom":
-        return _dicom_pixels(content)
+        return _dicom_pixels(content, header.frame)
     flags = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
     if header.bits > 8:
         flags |= cv2.IMREAD_ANYDEPTH
@@ -48,12 +48,15 @@ def grey_pixels(content: bytes, header: Header) -> Uint8:
     return np.ascontiguousarray(upright(eight_bits(grey), header.orientation))[..., None]
 
 
-def _dicom_pixels(content: bytes) -> Uint8:
+def _dicom_pixels(content: bytes, frame: int) -> Uint8:
     # Imported where DICOM comes: it takes as long as everything else here together.
     from cxrsweep.engine.dicom.header import dicom_header
     from cxrsweep.engine.dicom.pixels import dicom_frame
 
-    return dicom_frame(content, dicom_header(content, ALL), 0)[..., None]
+    if not frame:
+        return dicom_frame(content, dicom_header(content, ALL), 0)[..., None]
+    found = dicom_header(content, ALL, frame - 1)
+    return dicom_frame(content, found, frame - 1, is_alone=True)[..., None]
 
 
 def constant(value: int) -> Refused:
