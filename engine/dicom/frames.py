@@ -13,7 +13,8 @@ from cxrsweep.engine.dicom.facts import DicomHeader
 from cxrsweep.engine.dicom.header import bytes_of
 from cxrsweep.engine.failures import FailureCode, Refused
 
-_ITEM, _ITEM_HEAD = b"\xfe\xff\x00\xe0", 8
+_ITEM, _DELIMITER = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
+_ITEM_HEAD = 8
 _TRAILING = 1 << 16  # what may follow the pixels of a deflated file before zlib has to do it
 
 
@@ -70,7 +71,9 @@ def encapsulated_frame(
     stream, frames = BytesIO(content), header.frames
     offsets = header.frame_offsets if all(header.frame_offsets) else None
     if is_alone:
-        stream = BytesIO(content[: _end_of_whole_fragments(content, header.place.start)])
+        end = _end_of_whole_fragments(content, header.place.start)
+        if content[end : end + 4] != _DELIMITER:
+            stream = BytesIO(content[:end])  # a copy, only where something is damaged
     stream.seek(header.place.start)
     with refused_if_damaged("the list of pixel fragments"):
         has_table = bool(encaps.parse_basic_offsets(stream)) or offsets is not None
