@@ -203,6 +203,27 @@ def test_stopped_sweep_of_frames_ends_with_the_same_bytes(
     assert (run / "results.csv").read_bytes() == (tmp_path / "whole/results.csv").read_bytes()
 
 
+@pytest.mark.parametrize("name", ["archive", "x.tar.gz"])
+def test_killed_sweep_of_frames_ends_with_the_same_bytes(
+    archive: Path, demo_bundle: Bundle, tmp_path: Path, name: str
+) -> None:
+    (archive / "many.dcm").write_bytes(several(20, frames=60))
+    where, _ = in_container(archive, name)
+    sweep([where], demo_bundle, tmp_path / "whole", options_of(frames="all"))
+    run = tmp_path / "run"
+    words = [PROGRAM, "sweep", where, "-b", demo_bundle.folder, "-o", run, "--frames", "all"]
+    words += ["--shard-size", "2", "--batch", "2", "--no-supervisor"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(words, **quiet) as process:  # type: ignore[call-overload]
+        while process.poll() is None and len(list(run.glob("parts/*.csv"))) < 5:
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL, "it was not killed"
+    assert not (run / "results.csv").exists()
+    assert subprocess.run(words, capture_output=True, check=False).returncode == 3
+    assert (run / "results.csv").read_bytes() == (tmp_path / "whole/results.csv").read_bytes()
+
+
 def test_sweep_killed_in_its_survey_starts_again(
     archive: Path, demo_bundle: Bundle, tmp_path: Path
 ) -> None:
