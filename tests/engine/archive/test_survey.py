@@ -207,7 +207,7 @@ def test_stopped_sweep_of_frames_ends_with_the_same_bytes(
 def test_killed_sweep_of_frames_ends_with_the_same_bytes(
     archive: Path, demo_bundle: Bundle, tmp_path: Path, name: str
 ) -> None:
-    (archive / "many.dcm").write_bytes(several(20, frames=60))
+    (archive / "many.dcm").write_bytes(several(20, frames=24))
     where, _ = in_container(archive, name)
     sweep([where], demo_bundle, tmp_path / "whole", options_of(frames="all"))
     run = tmp_path / "run"
