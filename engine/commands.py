@@ -70,6 +70,22 @@ def watcher_for_terminal() -> Iterator[Watcher]:
 )
 @click.option("--id-column", metavar="NAME", help="Column of a CSV or Parquet list with the ids.")
 @click.option(
+    "--frames", type=click.Choice(["first", "all"]), default="first",
+    help="Of DICOM with several frames: the first, or each as a row of its own.",
+)  # fmt: skip
+@click.option(
+    "--view", type=click.Choice(["all", "frontal"]), default="all",
+    help="frontal leaves out DICOM whose ViewPosition is neither PA nor AP.",
+)  # fmt: skip
+@click.option(
+    "--id", type=click.Choice(["path", "sop"]), default="path",
+    help="Ids: paths, or the SOP instance UIDs of DICOM.",
+)  # fmt: skip
+@click.option(
+    "--pseudonymise", type=click.Path(path_type=Path), metavar="KEYFILE",
+    help="Write HMACs of the ids, under the key in this file, and the mapping apart.",
+)  # fmt: skip
+@click.option(
     "--max-megapixels", type=click.FloatRange(min=0, min_open=True),
     default=Limits.megapixels, help="Larger radiographs fail as TOO_LARGE.",
 )  # fmt: skip
@@ -109,8 +125,8 @@ def sweep(archives: tuple[str, ...], bundle_folder: Path, output: Path, **asked:
     A tar may be plain, .gz or .zst, a list CSV, text or Parquet; all may be URLs, and
     shard-{000..015}.tar stands for sixteen of them. Nothing is extracted to disk.
 
-    One row per file in OUTPUT/results.csv, whatever happens to the file. Kill it at any time and
-    start the same command again to go on.
+    One row per file (or frame) in OUTPUT/results.csv, whatever happens to the file. Kill it at any
+    time and start the same command again to go on.
 
     Exit codes: 0 all scored, 3 finished but some radiographs failed, 1 not finished, 2 usage.
 
@@ -119,6 +135,7 @@ def sweep(archives: tuple[str, ...], bundle_folder: Path, output: Path, **asked:
         cxrsweep sweep radiographs/ -b demo/bundle -o run
         cxrsweep sweep list.csv -b demo/bundle -o run --exclude 'masks/*'
         cxrsweep sweep 'shard-{000..015}.tar' -b demo/bundle -o run
+        cxrsweep sweep dicom/ -b demo/bundle -o run --view frontal --pseudonymise study.key
     """
     if not asked.pop("no_supervisor"):
         words = click.get_current_context().meta[WORDS]
@@ -148,11 +165,12 @@ def _swept_here(
 
 
 def _options_from(asked: dict[str, object]) -> SweepOptions:
-    kept = ("include", "exclude", "hidden", "path_column", "id_column")
+    kept = ("include", "exclude", "hidden", "path_column", "id_column", "frames", "view", "id")
     selection = Selection(**{key: asked[key] for key in kept})  # type: ignore[arg-type]
     limits = Limits(asked["max_megapixels"], asked["max_mebibytes"])  # type: ignore[arg-type]
     rest = {key: asked[key] for key in ("shard_size", "batch", "threads", "device") if asked[key]}
     rest |= {"audit": asked["audit"], "may_build": not asked["no_build"]}
+    rest |= {"pseudonymise": asked["pseudonymise"]}
     return SweepOptions(selection, limits, **rest)  # type: ignore[arg-type]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from cxrsweep.engine.archive.selection import Selection
 from cxrsweep.engine.gate.header import Limits
@@ -22,6 +23,7 @@ class SweepOptions:
         device: "auto", "cpu", "gpu" or "gpu:N".
         audit: fraction of the radiographs that DALI decodes which are decoded a second way.
         may_build: build a TensorRT plan where the bundle has none that fits.
+        pseudonymise: file with a key; ids become HMACs under it in all that a sweep writes.
     """
 
     selection: Selection = field(default_factory=Selection)
@@ -32,3 +34,4 @@ class SweepOptions:
     device: str = "auto"
     audit: float = 0.001
     may_build: bool = True
+    pseudonymise: Path | None = None

@@ -60,7 +60,8 @@ def sweep(
 
     Raises:
         ArchiveError: an archive cannot be listed.
-        RunError: the run folder is in use, foreign, or was made with something else.
+        RunError: the run folder is in use, foreign, or was made with something else; or the key
+            for pseudonyms cannot be used.
         BundleError: the graph does not compile here.
 
     Example:
@@ -75,7 +76,7 @@ def sweep(
     watcher = watcher or SilentWatcher()
     device = chosen_device(options.device)
     watcher.told(f"device: {device.reason}")
-    with Run(Path(run), bundle, locations, options, device, stop) as opened:
+    with Run(Path(run), bundle, locations, options, device, stop, watcher.told) as opened:
         shards = opened.pending_shards()
         if shards:
             stages = opened.opened_stages(watcher.told)

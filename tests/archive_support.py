@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import tarfile
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
+
+import zstandard
 
 from cxrsweep.engine.archive import Contents, Entry, open_archives
 from cxrsweep.engine.archive.selection import Selection
@@ -54,3 +58,25 @@ def tar_bytes(
         for info, content in members:
             tar.addfile(info, io.BytesIO(content))
     return stream.getvalue()
+
+
+def packed(folder: Path, name: str) -> Path:
+    """The files of a folder, in the folder's order, in an archive beside it."""
+    path = folder.parent / name
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for file in files:
+                archive.write(file, file.relative_to(folder))
+        return path
+    with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as tar:
+        for file in files:
+            tar.add(file, str(file.relative_to(folder)))
+    if path.suffix == ".zst":
+        path.write_bytes(zstandard.compress(path.read_bytes()))
+    return path
+
+
+def results(run: Path) -> list[list[str]]:
+    with (run / "results.csv").open(newline="", encoding="utf-8") as stream:
+        return list(csv.reader(stream))

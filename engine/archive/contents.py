@@ -7,7 +7,7 @@ from collections import OrderedDict
 
 from cxrsweep.engine.archive.containers import Container, PlainTar, StreamedTar, Zip
 from cxrsweep.engine.archive.entries import COMPRESSED, Entry, MemberKind
-from cxrsweep.engine.archive.file_content import check_bytes, file_content
+from cxrsweep.engine.archive.file_content import check_bytes, file_content, file_head
 from cxrsweep.engine.archive.remote import is_remote, remote_content
 from cxrsweep.engine.errors import ArchiveError
 from cxrsweep.engine.failures import FailureCode, Refused
@@ -20,6 +20,11 @@ def is_in_order(entry: Entry) -> bool:
     """Whether its archive can only be read from front to back."""
     is_stream = entry.kind is MemberKind.TAR and is_remote(entry.location)
     return is_stream or entry.kind in COMPRESSED
+
+
+def has_head(entry: Entry) -> bool:
+    """Whether its first bytes can be read without the rest."""
+    return entry.kind is MemberKind.FILE and not is_remote(entry.location)
 
 
 class Contents:
@@ -35,13 +40,39 @@ class Contents:
         self._limits = limits
         self._open: OrderedDict[tuple[str, MemberKind], Container] = OrderedDict()
         self._lock = threading.Lock()
+        self._kept: tuple[tuple[str, MemberKind, int] | None, bytes] = (None, b"")
 
     def content(self, entry: Entry) -> bytes:
-        """Read one entry.
+        """Read one entry; a file whose frames are entries is kept until the next such file.
 
         Raises:
             Refused: READ_FAILED, TOO_LARGE, CORRUPT or UNSUPPORTED.
         """
+        if not entry.frame:
+            return self._read(entry)
+        # One assignment each, so threads may see an older file here, but never a half-set one.
+        place, (kept, content) = (entry.location, entry.kind, entry.offset), self._kept
+        if kept != place:
+            content = self._read(entry)
+            self._kept = (place, content)
+        return content
+
+    def head(self, entry: Entry, size: int) -> tuple[bytes, bool]:
+        """The first bytes of an entry and whether they are all.
+
+        Args:
+            entry: to read; only of a file on the disk this spares reading the rest.
+            size: of the head, in bytes.
+
+        Raises:
+            Refused: as `content`.
+        """
+        if has_head(entry):
+            head = file_head(entry.location, self._limits, size)
+            return head, len(head) < size
+        return self._read(entry), True
+
+    def _read(self, entry: Entry) -> bytes:
         if entry.kind is MemberKind.FILE:
             if is_remote(entry.location):
                 return remote_content(entry.location, self._limits, entry.size)
@@ -78,6 +109,7 @@ class Contents:
     def close(self) -> None:
         """Let go of every open archive; each is closed once no thread reads it."""
         self._open.clear()
+        self._kept = (None, b"")
 
 
 def _opened(entry: Entry) -> Container:

@@ -57,6 +57,7 @@ class Entry:
         ordinal: place in the sweep, from 0.
         radiograph: its id, unique in the sweep.
         location, size, kind, offset, check, refused: as of Member.
+        frame: of a file whose every frame is a row, from 1; 0 where the file is one row.
     """
 
     ordinal: int
@@ -67,6 +68,7 @@ class Entry:
     offset: int = 0
     check: int = 0
     refused: str = ""
+    frame: int = 0
 
     def refusal(self) -> Refused | None:
         """Why it must not be read, if so."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from cxrsweep.engine.failures import FailureCode, Refused
 from cxrsweep.engine.gate.header import Limits
@@ -15,7 +17,26 @@ def file_content(location: str, limits: Limits) -> bytes:
     Raises:
         Refused: READ_FAILED with the system's reason, TOO_LARGE above the byte limit.
     """
-    most = limits.most_bytes
+    with _opened(location, limits) as (descriptor, declared):
+        content = whole(descriptor, declared, limits.most_bytes)
+        if len(content) > limits.most_bytes:  # it grew, or the system could not tell its size
+            raise Refused(FailureCode.TOO_LARGE, f"over {limits.mebibytes:g} MiB")
+        return content
+
+
+def file_head(location: str, limits: Limits, size: int) -> bytes:
+    """The first bytes of one regular file; fewer than `size` only where it has no more.
+
+    Raises:
+        Refused: as `file_content`.
+    """
+    with _opened(location, limits) as (descriptor, _):
+        return whole(descriptor, size, size - 1)[:size]
+
+
+@contextmanager
+def _opened(location: str, limits: Limits) -> Iterator[tuple[int, int]]:
+    """Descriptor and declared size of a regular file within the limits."""
     try:
         # Non-blocking, because opening a named pipe would otherwise wait for a writer for ever.
         descriptor = os.open(location, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -24,10 +45,7 @@ def file_content(location: str, limits: Limits) -> bytes:
             if not stat.S_ISREG(status.st_mode):
                 raise Refused(FailureCode.READ_FAILED, "not a regular file")
             check_bytes(status.st_size, limits)
-            content = whole(descriptor, status.st_size, most)
-            if len(content) > most:  # it grew, or the system could not tell its size
-                raise Refused(FailureCode.TOO_LARGE, f"over {limits.mebibytes:g} MiB")
-            return content
+            yield descriptor, status.st_size
     except MemoryError as error:
         raise Refused(FailureCode.TOO_LARGE, "no memory for the file") from error
     except (OSError, ValueError) as error:

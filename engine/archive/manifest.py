@@ -74,7 +74,7 @@ class Manifest:
         first = seen.setdefault(hash(radiograph), line)
         if first != line:
             raise ArchiveError(
-                f"{self.location} line {line}: {radiograph!r} was already named in line {first};"
+                f"{self.location} line {line}: its id was already named in line {first};"
                 " every radiograph must have its own id, so name it once"
             )
 

@@ -62,7 +62,11 @@ def file_system(location: str) -> tuple[Any, str]:
             " pip install -c constraints.txt '.[cloud]'"
         ) from error
     except ValueError as error:
-        raise ArchiveError(f"{base_name(location)}: {error}; give s3, gs, az or https") from error
+        # Not which URL: this may become the reason of a row, which names no file.
+        raise ArchiveError(
+            f"a URL that starts with {location.partition(':')[0]}:// is of no known kind; give s3,"
+            " gs, az or https"
+        ) from error
     return system, path
 
 

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Literal, get_args
+
+from cxrsweep.engine.errors import ArchiveError
+
+Frames = Literal["first", "all"]
+View = Literal["all", "frontal"]
+Id = Literal["path", "sop"]
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Patterns on ids, as in fnmatch: `*` also crosses `/`.
+    """Patterns on ids as listed, as in fnmatch: `*` also crosses `/`; and what is asked of DICOM.
 
     Attributes:
         include: an id must match one of these; none given means all.
@@ -16,6 +23,13 @@ class Selection:
         hidden: also take files and folders whose name starts with a dot.
         path_column: of a CSV or Parquet list, the column that holds the paths.
         id_column: of a CSV or Parquet list, the column that holds the ids.
+        frames: of DICOM with several, the first one or all, a row each.
+        view: all, or without DICOM whose ViewPosition names one that is not frontal.
+        id: in the results the id as listed, which is a path, or the SOP instance UID of DICOM
+            that no file before it has.
+
+    Raises:
+        ArchiveError: frames, view or id is none of its words.
     """
 
     include: tuple[str, ...] = ()
@@ -23,6 +37,20 @@ class Selection:
     hidden: bool = False
     path_column: str | None = None
     id_column: str | None = None
+    frames: Frames = "first"
+    view: View = "all"
+    id: Id = "path"
+
+    def __post_init__(self) -> None:
+        for name, words in (("frames", Frames), ("view", View), ("id", Id)):
+            asked, known = getattr(self, name), get_args(words)
+            if asked not in known:
+                raise ArchiveError(f"{name} is {asked!r}; it can be {' or '.join(known)}")
+
+    @property
+    def needs_survey(self) -> bool:
+        """Whether anything is asked that only the files themselves tell."""
+        return (self.frames, self.view, self.id) != ("first", "all", "path")
 
     def keeps(self, *names: str) -> bool:
         """Whether a radiograph is swept.

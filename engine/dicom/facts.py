@@ -94,6 +94,28 @@ class Greys:
     palette: tuple[Lookup, Lookup, Lookup] | None = None
 
 
+def is_frontal(view: str) -> bool | None:
+    """Whether a view is AP or PA; None where the file has none."""
+    return view in FRONTAL_VIEWS if view else None
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What a sweep may want to know of a DICOM file before it is in the index.
+
+    Attributes:
+        frames: that can be asked for; 1 where its kind is not read or it has no picture.
+        view: as of DicomHeader.
+        sop_instance_uid: digits and dots, or empty.
+        has_pixels: the content reaches the pixel data.
+    """
+
+    frames: int
+    view: str
+    sop_instance_uid: str
+    has_pixels: bool
+
+
 @dataclass(frozen=True)
 class DicomHeader:
     """The whitelisted facts of one DICOM file.
@@ -127,4 +149,4 @@ class DicomHeader:
     @property
     def is_frontal(self) -> bool | None:
         """Whether ViewPosition says AP or PA; None where the file has none."""
-        return self.view in FRONTAL_VIEWS if self.view else None
+        return is_frontal(self.view)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import cast
 
 from cxrsweep.engine.decode.windowing import Window, WindowShape
@@ -16,6 +17,7 @@ from cxrsweep.engine.dicom.facts import (
     PHOTOMETRICS,
     VIEWS,
     DicomHeader,
+    FileFacts,
     Greys,
     Photometric,
     Samples,
@@ -67,12 +69,14 @@ def _second_group_follows(content: bytes) -> bool:
     return before < after and after >> 16 in _FIRST_GROUPS
 
 
-def dicom_header(content: bytes, limits: Limits) -> DicomHeader:
+def dicom_header(content: bytes, limits: Limits, frame: int | None = None) -> DicomHeader:
     """Read the whitelisted facts of one file; nothing is decoded.
 
     Args:
         content: a whole file that `is_dicom`.
         limits: of one frame, and of what a deflated file inflates to.
+        frame: from 0, the only one that is going to be decoded, so that the file may end after it;
+            None: all of them have to be there.
 
     Raises:
         Refused: TRUNCATED, CORRUPT, TOO_LARGE, UNSUPPORTED, or NO_PIXELS for objects that are no
@@ -81,11 +85,41 @@ def dicom_header(content: bytes, limits: Limits) -> DicomHeader:
     found = read_file(content, limits)
     if found.place is None:
         raise _without_pixels(found)
+    header = _supported_header(found, found.place, limits)
+    if frame is not None and frame >= header.frames:
+        reason = f"frame {frame + 1} of a file with {header.frames}"
+        raise Refused(FailureCode.CORRUPT, reason)
+    _check_length(header, header.frames if frame is None else frame + 1, len(content))
+    return header
+
+
+def file_facts(content: bytes, limits: Limits) -> FileFacts:
+    """Read what a sweep may want to know of a file before it is in the index.
+
+    Args:
+        content: the file, or its first bytes; `has_pixels` of the answer says whether they were
+            enough.
+        limits: as of `dicom_header`.
+
+    Raises:
+        Refused: as `dicom_header`, where the elements cannot be read.
+    """
+    found = read_file(content, limits)
+    frames = 1
+    if found.place:
+        # What has no picture that is read, or too large a one, is one row that says so.
+        with suppress(Refused):
+            frames = _supported_header(found, found.place, limits).frames
+    view = _listed(found.elements, "ViewPosition", VIEWS)
+    uid = found.elements.uid("SOPInstanceUID")
+    return FileFacts(frames, view, uid, found.place is not None)
+
+
+def _supported_header(found: Read, place: PixelPlace, limits: Limits) -> DicomHeader:
     with refused_if_damaged("a DICOM lookup table"):  # pydicom parses its sequence only now
-        header = _header(found, found.place)
+        header = _header(found, place)
     check_size(header.columns, header.rows, limits)
     _check_supported(header)
-    _check_length(header, len(content))
     return header
 
 
@@ -218,12 +252,17 @@ def frame_bits(header: DicomHeader) -> int:
     return header.rows * header.columns * per_pixel * samples.allocated
 
 
-def _check_length(header: DicomHeader, size: int) -> None:
+def bytes_of(header: DicomHeader, frames: int) -> int:
+    """Bytes of the first native frames; those of single bits share bytes."""
+    return -(-frame_bits(header) * frames // 8)
+
+
+def _check_length(header: DicomHeader, frames: int, size: int) -> None:
     """Refuse native pixels that cannot all be there; what is deflated is found out on decoding."""
     place = header.place
     if place.length is None:
         return
-    needed = -(-frame_bits(header) * header.frames // 8)
+    needed = bytes_of(header, frames)
     if place.length < needed:
         raise Refused(
             FailureCode.TRUNCATED, f"{place.length} bytes of pixels where {needed} are declared"

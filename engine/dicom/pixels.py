@@ -25,7 +25,9 @@ _DECODERS: dict[Codec, _Decode] = {
 }
 
 
-def dicom_frame(content: bytes, header: DicomHeader, frame: int) -> NDArray[np.uint8]:
+def dicom_frame(
+    content: bytes, header: DicomHeader, frame: int, *, is_alone: bool = False
+) -> NDArray[np.uint8]:
     """Decode one frame and apply what the header says of grey.
 
     The modality table or rescale, the VOI table or window, the photometric interpretation and the
@@ -35,6 +37,7 @@ def dicom_frame(content: bytes, header: DicomHeader, frame: int) -> NDArray[np.u
         content: the whole file.
         header: of it, from `dicom_header`.
         frame: from 0, below header.frames.
+        is_alone: the file may be cut or damaged where other frames lie.
 
     Returns:
         (H, W) uint8.
@@ -46,17 +49,20 @@ def dicom_frame(content: bytes, header: DicomHeader, frame: int) -> NDArray[np.u
     """
     if not 0 <= frame < header.frames:
         raise ValueError(f"frame {frame} of a file with {header.frames}")
-    words, samples = stored_words(content, header, frame)
+    words, samples = stored_words(content, header, frame, is_alone=is_alone)
     return grey_frame(words, samples, header.greys)
 
 
-def stored_words(content: bytes, header: DicomHeader, frame: int) -> tuple[NDArray[Any], Samples]:
+def stored_words(
+    content: bytes, header: DicomHeader, frame: int, *, is_alone: bool = False
+) -> tuple[NDArray[Any], Samples]:
     """Decode one frame to stored words.
 
     Args:
         content: the whole file.
         header: of it.
         frame: from 0.
+        is_alone: as of `dicom_frame`.
 
     Returns:
         (H, W) or (H, W, 3) unsigned words, and how they hold samples.
@@ -65,8 +71,9 @@ def stored_words(content: bytes, header: DicomHeader, frame: int) -> tuple[NDArr
         Refused: as `dicom_frame`.
     """
     if header.place.length is not None:
-        return native.decode(native_pixels(content, header), header, frame), header.samples
-    encoded = encapsulated_frame(content, header, frame)
+        pixels = native_pixels(content, header, frame + 1 if is_alone else header.frames)
+        return native.decode(pixels, header, frame), header.samples
+    encoded = encapsulated_frame(content, header, frame, is_alone=is_alone)
     stream = stream_of(encoded)
     if stream is None:
         return _without_codec(encoded, header), header.samples

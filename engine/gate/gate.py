@@ -64,12 +64,13 @@ _NOT_READ: tuple[tuple[bytes, int, str], ...] = (
 )
 
 
-def header_of(content: bytes, limits: Limits) -> Header:
+def header_of(content: bytes, limits: Limits, frame: int = 0) -> Header:
     """Check one file.
 
     Args:
         content: the whole file.
         limits: sizes that are refused.
+        frame: of a DICOM file, as of Header.
 
     Returns:
         its header; the content may still fail to decode.
@@ -83,8 +84,8 @@ def header_of(content: bytes, limits: Limits) -> Header:
         header = jpeg_walk.jpeg_header(content, limits)
     elif content.startswith(png_walk.SIGNATURE):
         header = png_walk.png_header(content, limits)
-    elif _may_be_dicom(content) and (dicom := _header_of_dicom(content, limits)):
-        return dicom
+    elif holds_dicom(content):
+        return _header_of_dicom(content, limits, frame)
     else:
         header = _header_by_signature(content, limits)
     if header.bits > MOST_BITS.get(header.kind, 8):
@@ -92,18 +93,23 @@ def header_of(content: bytes, limits: Limits) -> Header:
     return header
 
 
-def _may_be_dicom(content: bytes) -> bool:
-    """Whether it is worth asking: a preamble, or the first byte of a group that comes first."""
-    return content[128:132] == b"DICM" or content[0] in (0x00, 0x02, 0x08)
+def holds_dicom(content: bytes) -> bool:
+    """Whether a file, of which the first bytes suffice, is taken for DICOM."""
+    if content.startswith((jpeg_walk.SIGNATURE, png_walk.SIGNATURE)):
+        return False
+    # Whether it is worth asking: a preamble, or the first byte of a group that comes first.
+    if content[128:132] != b"DICM" and content[:1] not in (b"\x00", b"\x02", b"\x08"):
+        return False
+    from cxrsweep.engine.dicom.header import is_dicom  # pydicom takes 0.2 s to import
+
+    return is_dicom(content)
 
 
-def _header_of_dicom(content: bytes, limits: Limits) -> Header | None:
-    from cxrsweep.engine.dicom.header import dicom_header, is_dicom  # pydicom takes 0.2 s to import
+def _header_of_dicom(content: bytes, limits: Limits, frame: int) -> Header:
+    from cxrsweep.engine.dicom.header import dicom_header
 
-    if not is_dicom(content):
-        return None
-    found = dicom_header(content, limits)
-    return Header("dicom", found.columns, found.rows, found.samples.stored)
+    found = dicom_header(content, limits, frame - 1 if frame else None)
+    return Header("dicom", found.columns, found.rows, found.samples.stored, frame=frame)
 
 
 def _header_by_signature(content: bytes, limits: Limits) -> Header:

@@ -39,6 +39,8 @@ class Header:
         height: as stored, in pixels, before any EXIF turn.
         bits: per sample.
         orientation: EXIF orientation 1 to 8.
+        frame: of a DICOM file, from 1, which is decoded whatever the state of the others; 0: the
+            first one, of a file that must be whole.
     """
 
     kind: Kind
@@ -46,6 +48,7 @@ class Header:
     height: int
     bits: int
     orientation: int = UPRIGHT
+    frame: int = 0
 
     @property
     def shown_size(self) -> tuple[int, int]:

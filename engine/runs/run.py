@@ -18,6 +18,7 @@ from cxrsweep.engine.hardware.device import Device
 from cxrsweep.engine.hardware.machine import hardware_facts, package_versions
 from cxrsweep.engine.meter import ShardMeter, total_of
 from cxrsweep.engine.options import SweepOptions
+from cxrsweep.engine.runs.pseudonyms import pseudonyms_from
 from cxrsweep.engine.runs.run_folder import SCHEMA_VERSION, RunFolder
 from cxrsweep.engine.runs.shard import Shard, shards_of
 from cxrsweep.engine.runs.table import printable
@@ -62,6 +63,7 @@ class Run:
         options: how.
         device: where.
         stop: checked while indexing.
+        say: receives a line per step.
 
     Raises:
         RunError: in use, foreign, or made with something else, which is named.
@@ -76,7 +78,11 @@ class Run:
         options: SweepOptions,
         device: Device,
         stop: threading.Event,
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
+        keyfile = options.pseudonymise
+        self._pseudonyms = pseudonyms_from(keyfile) if keyfile else None
+        self._say = say
         self.bundle = bundle
         self.options = options
         self._device = device
@@ -90,6 +96,7 @@ class Run:
         except BaseException:
             self.folder.close()
             raise
+        self.notes += self._survey_notes()
         self._shards = shards_of(self.indexed, options.shard_size)
 
     def __enter__(self) -> Self:
@@ -158,7 +165,7 @@ class Run:
             self.folder.join(self.bundle.recipe, self._shards)
         meter = total_of(figures for _, figures in self.folder.meters(finished))
         self._record["status"] = "finished" if is_finished else "stopped"
-        self._record["counts"] = {
+        self._record["counts"] |= {
             "indexed": self.indexed,
             "ok": meter.radiographs - meter.failed,
             "failed": meter.failed,
@@ -192,7 +199,7 @@ class Run:
             record |= {"counts": {"indexed": 0}, "versions": package_versions()}
             record |= {"hardware": hardware_facts(), "starts": []}
             self.folder.write_record(record)
-            record["counts"]["indexed"] = self._index(archives)
+            record["counts"] |= self._index(archives)
             record["index_sha256"] = file_sha256(self.folder.index)
         else:
             self._refuse_other(record, identity)
@@ -213,27 +220,53 @@ class Run:
                 "fingerprint": self.bundle.fingerprint,
                 "recipe": self.bundle.recipe.model_dump(mode="json"),
             },
-            "archives": list(archives),
-            "selection": json.loads(json.dumps(asdict(self.options.selection))),
+            **self._asked(archives),
             "limits": asdict(self.options.limits),
             "shard_size": self.options.shard_size,
             "graph": FP16_GRAPH if self._device.gpu else FP32_GRAPH,
         }
 
-    def _index(self, archives: Sequence[str]) -> int:
-        return self.folder.write_index(self._listed(archives))
+    def _asked(self, archives: Sequence[str]) -> dict[str, Any]:
+        """What is read; names as pseudonyms where ids are, because an archive may be a file."""
+        selection = json.loads(json.dumps(asdict(self.options.selection)))
+        hidden = self._pseudonyms
+        if hidden is None:
+            return {"pseudonyms": "none", "archives": list(archives), "selection": selection}
+        selection |= {key: hidden.of_all(selection[key]) for key in ("include", "exclude")}
+        return {
+            "pseudonyms": f"by the key with the mark {hidden.mark}",
+            "archives": hidden.of_all(archives),
+            "selection": selection,
+        }
+
+    def _index(self, archives: Sequence[str]) -> dict[str, Any]:
+        """Freeze the index and count what is in it."""
+        options, entries = self.options, self._listed(archives)
+        if not options.selection.needs_survey:
+            some = _some(entries, archives)
+            return {"indexed": self.folder.write_index(some, self._pseudonyms)}
+        from cxrsweep.engine.archive.survey import Survey  # imports pydicom
+
+        survey = Survey(options.selection, options.limits, options.threads + 1, self._say)
+        some = _some(survey.entries(entries), archives)
+        indexed = self.folder.write_index(some, self._pseudonyms)
+        for line in survey.counts.described(options.selection):
+            self._say(line)
+        return {"indexed": indexed, "survey": survey.counts.as_json()}
+
+    def _survey_notes(self) -> list[str]:
+        counts = self._record["counts"].get("survey")
+        if counts is None:
+            return []
+        from cxrsweep.engine.archive.survey import SurveyCounts
+
+        return SurveyCounts(**counts).described(self.options.selection)
 
     def _listed(self, archives: Sequence[str]) -> Iterator[Entry]:
-        entry = None
         for entry in open_archives(archives, self.options.selection):
             if self._stop.is_set():
                 raise RunError("stopped while listing the archive; nothing was swept yet")
             yield entry
-        if entry is None:
-            raise ArchiveError(
-                f"nothing to sweep in {', '.join(archives)}: no file is left"
-                " after --include and --exclude (hidden files need --hidden)"
-            )
 
     def _refuse_other_index(self, record: dict[str, Any]) -> None:
         index = self.folder.index
@@ -244,10 +277,12 @@ class Run:
             )
 
     def _refuse_other(self, record: dict[str, Any], identity: dict[str, Any]) -> None:
+        # Under another key all other names differ too.
+        is_same_key = record.get("pseudonyms") == identity["pseudonyms"]
         differences = [
             difference
-            for key, asked in identity.items()
-            for difference in _differences(key, record.get(key), asked)
+            for key in (identity if is_same_key else ("pseudonyms",))
+            for difference in _differences(key, record.get(key), identity[key])
         ]
         if differences:
             raise RunError(
@@ -264,6 +299,22 @@ class Run:
                     f"{package} was {before} when this run began and is {now}:"
                     " scores may differ in the last decimals"
                 )
+
+
+def _some(entries: Iterator[Entry], archives: Sequence[str]) -> Iterator[Entry]:
+    """The entries.
+
+    Raises:
+        ArchiveError: there is none.
+    """
+    entry = None
+    for entry in entries:
+        yield entry
+    if entry is None:
+        raise ArchiveError(
+            f"nothing to sweep in {', '.join(archives)}: no file is left after --include,"
+            " --exclude and --view (hidden files need --hidden)"
+        )
 
 
 def _refuse_run_inside(folder: Path, archives: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ import json
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,14 +18,16 @@ from cxrsweep.engine.archive import Entry, MemberKind
 from cxrsweep.engine.errors import RunError, TableError
 from cxrsweep.engine.meter import ShardMeter, shard_meter_from_json
 from cxrsweep.engine.recipe import Recipe
+from cxrsweep.engine.runs.pseudonyms import Pseudonyms
 from cxrsweep.engine.runs.shard import Shard
 from cxrsweep.engine.runs.table import Row, columns_of, csv_text, guarded, printable, unguarded
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 INDEX_COLUMNS = [
     *("ordinal", "radiograph", "bytes", "kind", "location"),
-    *("offset", "check", "refused"),
+    *("offset", "check", "refused", "frame"),
 ]
+MAPPING_COLUMNS = ["radiograph", "pseudonym"]
 THROUGHPUT_COLUMNS = [
     *("shard", "radiographs", "failed", "pixels", "bytes", "wall_s", "per_s"),
     *("read_s", "gate_s", "decode_s", "network_s", "write_s", "binding"),
@@ -32,11 +35,21 @@ THROUGHPUT_COLUMNS = [
 
 
 @contextlib.contextmanager
-def replaced(path: Path) -> Iterator[IO[str]]:
-    """Write a text file beside `path` and rename it when it is whole and on the disk."""
+def replaced(path: Path, *, is_private: bool = False) -> Iterator[IO[str]]:
+    """Write a text file beside `path` and rename it when it is whole and on the disk.
+
+    Args:
+        path: of the file.
+        is_private: only its owner may read it, at any time.
+    """
     partial = path.with_name(path.name + ".partial")
+    partial.unlink(missing_ok=True)  # what a kill left may have another mode
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    descriptor = os.open(partial, flags, 0o600 if is_private else 0o666)
     try:
-        with partial.open("w", newline="", encoding="utf-8", errors="surrogateescape") as stream:
+        with os.fdopen(
+            descriptor, "w", newline="", encoding="utf-8", errors="surrogateescape"
+        ) as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
@@ -62,6 +75,7 @@ class RunFolder:
         self.index = folder / "index.csv"
         self.results = folder / "results.csv"
         self.throughput = folder / "throughput.csv"
+        self.mapping = folder / "pseudonyms.csv"
         self.record_file = folder / "run.json"
         self._refuse_foreign_folder()
         try:
@@ -100,10 +114,20 @@ class RunFolder:
             json.dump(record, stream, indent=2)
             stream.write("\n")
 
-    def write_index(self, entries: Iterable[Entry]) -> int:
-        """Freeze what will be swept and return how many radiographs that is."""
+    def write_index(self, entries: Iterable[Entry], pseudonyms: Pseudonyms | None = None) -> int:
+        """Freeze what will be swept and return how many radiographs that is.
+
+        Args:
+            entries: in order.
+            pseudonyms: replace the ids; which stands for which is written apart, and both files
+                are for their owner alone.
+        """
         count = 0
-        with replaced(self.index) as stream:
+        with contextlib.ExitStack() as stack:
+            if pseudonyms:
+                mapping = stack.enter_context(replaced(self.mapping, is_private=True))
+                entries = _renamed(entries, pseudonyms, mapping)
+            stream = stack.enter_context(replaced(self.index, is_private=pseudonyms is not None))
             writer = csv.writer(stream)
             writer.writerow(INDEX_COLUMNS)
             for entry in entries:
@@ -217,14 +241,25 @@ def _locked(path: Path) -> IO[str]:
     return stream
 
 
+def _renamed(entries: Iterable[Entry], pseudonyms: Pseudonyms, mapping: IO[str]) -> Iterator[Entry]:
+    """Entries with pseudonyms as ids, and a line of the mapping for each."""
+    mapping.write(csv_text([MAPPING_COLUMNS]))
+    for entry in entries:
+        pseudonym = pseudonyms.of(entry.radiograph)
+        mapping.write(csv_text([[guarded(printable(entry.radiograph)), pseudonym]]))
+        yield replace(entry, radiograph=pseudonym)
+
+
 def _index_row(entry: Entry) -> list[str | int]:
     size = entry.size if entry.size >= 0 else ""
     where = (entry.kind, guarded(entry.location), entry.offset, entry.check)
-    return [entry.ordinal, guarded(entry.radiograph), size, *where, entry.refused]
+    return [
+        *(entry.ordinal, guarded(entry.radiograph), size, *where, entry.refused, entry.frame or "")
+    ]
 
 
 def _entry_from_row(row: Sequence[str]) -> Entry:
-    ordinal, radiograph, size, kind, location, offset, check, refused = row
+    ordinal, radiograph, size, kind, location, offset, check, refused, frame = row
     return Entry(
         int(ordinal),
         unguarded(radiograph),
@@ -234,6 +269,7 @@ def _entry_from_row(row: Sequence[str]) -> Entry:
         int(offset),
         int(check),
         refused,
+        int(frame) if frame else 0,
     )
 
 

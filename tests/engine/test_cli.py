@@ -111,6 +111,9 @@ def test_options_reach_the_sweep(small_archive: Path, demo_bundle: Bundle, tmp_p
         "hidden": False,
         "path_column": None,
         "id_column": None,
+        "frames": "first",
+        "view": "all",
+        "id": "path",
     }
     assert record["limits"]["megapixels"] == 0.04
     assert record["shard_size"] == 1

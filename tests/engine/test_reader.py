@@ -8,6 +8,7 @@ import pytest
 
 from cxrsweep.engine import reader as reading
 from cxrsweep.engine.archive import Entry
+from cxrsweep.engine.archive import ahead as reading_ahead
 from cxrsweep.engine.archive.file_content import file_content, whole
 from cxrsweep.engine.failures import FailureCode, Refused
 from cxrsweep.engine.gate.header import Limits
@@ -33,10 +34,10 @@ def test_files_come_in_order_whatever_finishes_first(tmp_path: Path) -> None:
 def test_files_ahead_are_bounded_in_count_and_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead: int, max_bytes: int, most: int
 ) -> None:
-    monkeypatch.setattr(reading, "MAX_BYTES_AHEAD", max_bytes)
+    monkeypatch.setattr(reading_ahead, "MAX_BYTES_AHEAD", max_bytes)
     started, lock = [0], threading.Lock()
 
-    def counted(content: bytes, limits: Limits) -> None:
+    def counted(content: bytes, limits: Limits, frame: int) -> None:
         with lock:
             started[0] += 1
         raise Refused(FailureCode.NOT_AN_IMAGE, "counted")

@@ -27,7 +27,7 @@ class Slot:
 
     Attributes:
         messages: sequential packets, JSON both ways.
-        given: memory file with the content of the radiograph's file.
+        given: memory file with the content of the radiograph's file; empty if the process kept it.
         made: memory file for the pixels.
         said: memory file that is the process's stderr.
     """
@@ -64,6 +64,7 @@ def serve(slot: Slot, allowance: Allowance) -> None:
     """
     os.dup2(slot.said, 2)
     _hold_to(allowance)
+    given = _Given(slot.given)
     with socket.socket(fileno=os.dup(slot.messages)) as messages:
         messages.send(json.dumps({"pid": os.getpid()}).encode())
         for left in reversed(range(FILES_PER_PROCESS)):
@@ -71,7 +72,7 @@ def serve(slot: Slot, allowance: Allowance) -> None:
             if not request:
                 return
             os.ftruncate(slot.said, 0)
-            answer = _answer(slot, request)
+            answer = _answer(slot, given, request)
             messages.send(json.dumps({**answer, "left": left}).encode())
 
 
@@ -82,10 +83,26 @@ def said_by(slot: Slot) -> str:
     return " ".join(tail.decode("utf-8", "replace").split())
 
 
-def _answer(slot: Slot, request: dict[str, Any]) -> dict[str, Any]:
+class _Given:
+    """The file that is asked about; kept as long as only frames of it are."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._content = b""
+
+    def content(self, request: dict[str, Any]) -> bytes:
+        if not request["is_same_file"]:
+            self._content = b""  # before there are two
+            self._content = os.pread(self._descriptor, request["size"], 0)
+        content = self._content
+        if not request["header"]["frame"]:
+            self._content = b""
+        return content
+
+
+def _answer(slot: Slot, given: _Given, request: dict[str, Any]) -> dict[str, Any]:
     try:
-        content = os.pread(slot.given, request["size"], 0)
-        grey = grey_pixels(content, Header(**request["header"]))
+        grey = grey_pixels(given.content(request), Header(**request["header"]))
         _write(slot.made, np.ascontiguousarray(grey).data.cast("B"))
     except Refused as refused:
         if "Insufficient memory" in said_by(slot):  # OpenCV says so, and answers with nothing

@@ -1,4 +1,4 @@
-"""DICOM: the first frame, as the rules of `engine/dicom` show it."""
+"""DICOM: one frame, as the rules of `engine/dicom` show it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cxrsweep.engine.gate.header import NO_LIMITS, Header
 
 
 def decode(content: bytes, header: Header) -> NDArray[np.uint8]:
-    """Decode the first frame, by the file's own header.
+    """Decode the frame that was asked for, or the first of a file that is one row.
 
     Returns:
         (H, W) uint8.
@@ -19,4 +19,8 @@ def decode(content: bytes, header: Header) -> NDArray[np.uint8]:
     Raises:
         Refused: as `dicom_frame`.
     """
-    return dicom_frame(content, dicom_header(content, NO_LIMITS), 0)
+    if not header.frame:
+        return dicom_frame(content, dicom_header(content, NO_LIMITS), 0)
+    frame = header.frame - 1
+    found = dicom_header(content, NO_LIMITS, frame)
+    return dicom_frame(content, found, frame, is_alone=True)

@@ -9,12 +9,10 @@ import subprocess
 import sys
 import tarfile
 import time
-import zipfile
 from pathlib import Path
 
 import pytest
-import zstandard
-from archive_support import file_info
+from archive_support import file_info, packed, results
 from stopping import StopAfter
 
 from cxrsweep.engine import Bundle, SweepOptions, sweep
@@ -22,28 +20,6 @@ from cxrsweep.engine.archive import containers
 
 PROGRAM = Path(sys.executable).with_name("cxrsweep")
 OPTIONS = SweepOptions(shard_size=2, batch=2)
-
-
-def packed(folder: Path, name: str) -> Path:
-    """The files of a folder, in the folder's order, in an archive beside it."""
-    path = folder.parent / name
-    files = sorted(file for file in folder.rglob("*") if file.is_file())
-    if path.suffix == ".zip":
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-            for file in files:
-                archive.write(file, file.relative_to(folder))
-        return path
-    with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as tar:
-        for file in files:
-            tar.add(file, str(file.relative_to(folder)))
-    if path.suffix == ".zst":
-        path.write_bytes(zstandard.compress(path.read_bytes()))
-    return path
-
-
-def results(run: Path) -> list[list[str]]:
-    with (run / "results.csv").open(newline="", encoding="utf-8") as stream:
-        return list(csv.reader(stream))
 
 
 @pytest.mark.parametrize("name", ["x.tar", "x.tar.gz", "x.tar.zst", "x.zip"])

@@ -49,7 +49,7 @@ def test_columns_that_are_missing_are_named_with_what_there_is(tmp_path: Path, e
         outcomes(path, selection=Selection(id_column="x"))
     with pytest.raises(ArchiveError, match=r"\['image', 'uid', 'label'\]; one must be named 'x'"):
         outcomes(path, selection=Selection(path_column="x"))
-    with pytest.raises(ArchiveError, match=r"'1' was already named"):
+    with pytest.raises(ArchiveError, match="its id was already named in line"):
         outcomes(path, selection=Selection(id_column="label"))
 
 

@@ -21,6 +21,7 @@ from cxrsweep.engine import Bundle, SweepOptions, sweep
 from cxrsweep.engine.archive import remote
 from cxrsweep.engine.archive.selection import Selection
 from cxrsweep.engine.errors import ArchiveError
+from cxrsweep.engine.failures import FailureCode, Refused
 from cxrsweep.engine.gate.header import Limits
 
 MEMBERS = {f"a/{number}.jpg": bytes([0xFF, number]) * (500 * number) for number in range(6)}
@@ -93,6 +94,14 @@ def test_missing_url_is_said_before_anything_is_swept(store: str) -> None:
         outcomes(f"{store}/gone.tar")
     with pytest.raises(ArchiveError, match="give s3, gs, az or https"):
         outcomes("nonsense://bucket/x.tar")
+
+
+def test_reason_of_a_url_that_nobody_knows_does_not_quote_it() -> None:
+    with pytest.raises(Refused) as refused:
+        remote.remote_content("nonsense://bucket/doe-jane.png?signature=1", Limits())
+    assert refused.value.code == FailureCode.READ_FAILED
+    assert "starts with nonsense:// is of no known kind" in refused.value.reason
+    assert "doe" not in refused.value.reason
 
 
 def test_file_over_the_byte_limit_is_refused(store: str) -> None:

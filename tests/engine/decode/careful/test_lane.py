@@ -15,7 +15,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from dicom_files import native_file, smooth
 
+from cxrsweep.engine.decode.careful import lane as lane_module
+from cxrsweep.engine.decode.careful.child import FILES_PER_PROCESS
 from cxrsweep.engine.decode.careful.lane import CarefulLane
 from cxrsweep.engine.decode.grey import grey_pixels
 from cxrsweep.engine.failures import FailureCode, Refused
@@ -95,6 +98,35 @@ def test_pixels_are_those_of_a_decoder_in_this_process(lane_of: LaneOf, encoded:
     for content, header, grey in zip(contents, headers, lane.greys(contents, headers), strict=True):
         assert not isinstance(grey, Refused)
         np.testing.assert_array_equal(grey, grey_pixels(content, header))
+
+
+def test_frames_are_decoded_from_a_file_that_is_handed_over_once_per_process(
+    lane_of: LaneOf, small: tuple[bytes, Header], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = smooth(12, False, (8 * 150, 16))
+    many, other = (
+        native_file(values, 12, NumberOfFrames=150, Rows=8) for values in (pixels, pixels[::-1])
+    )
+    files = [many] * 150 + [small[0]] + [other] * 3 + [many] * 150
+    frames = [*range(1, 151), 0, *range(1, 4), *range(150, 0, -1)]
+    asked = [
+        (content, header_of(content, Limits(), frame))
+        for content, frame in zip(files, frames, strict=True)
+    ]
+    handed: list[int] = []
+    written = lane_module._written
+
+    def noted(descriptor: int, content: bytes) -> None:
+        handed.append(len(content))
+        written(descriptor, content)
+
+    monkeypatch.setattr(lane_module, "_written", noted)
+    greys = lane_of(1).greys(*zip(*asked, strict=True))
+    for (content, header), grey in zip(asked, greys, strict=True):
+        np.testing.assert_array_equal(grey, grey_pixels(content, header))
+    # Once each time another file comes, and once to the process that replaces a worn one.
+    assert handed == [len(file) for file in (many, small[0], other, many, many)]
+    assert len(files) > FILES_PER_PROCESS
 
 
 def test_a_refusal_keeps_its_code_and_reason(lane_of: LaneOf, small: tuple[bytes, Header]) -> None:
