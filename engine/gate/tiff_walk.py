@@ -24,7 +24,8 @@ Photometric = Literal["white-is-zero", "black-is-zero", "rgb", "palette", "cmyk"
 # Numbers of tags and their values: TIFF 6.0 sections 8, 14 to 16, 18, 19, 22.
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _SAMPLES, _PLANES, _FORMAT, _COLOURS = 277, 284, 339, 320
-_PIECES = ((273, 279), (324, 325))  # where strips or tiles are, and how long
+_STRIPS, _TILES = (273, 279), (324, 325)  # where they are, and how long
+_STRIP_ROWS, _TILE_WIDTH, _TILE_HEIGHT = 278, 322, 323
 _PHOTOMETRICS: dict[int, Photometric] = {
     0: "white-is-zero",
     1: "black-is-zero",
@@ -48,10 +49,25 @@ _LEGAL_BITS = {
 _MOST_SAMPLES = 8
 _KEPT = frozenset(
     {_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _PLANES, _FORMAT, _COLOURS}
-    | {ORIENTATION_TAG, *(tag for pair in _PIECES for tag in pair)}
+    | {ORIENTATION_TAG, _STRIP_ROWS, _TILE_WIDTH, _TILE_HEIGHT, *_STRIPS, *_TILES}
 )
 _TYPES = {1: "u1", 3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}  # of whole numbers
 _Tags = dict[int, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A strip or tile.
+
+    Attributes:
+        start: first byte in the file.
+        size: bytes in the file.
+        used: bytes of it, decompressed, that the page shows; a tile is used whole.
+    """
+
+    start: int
+    size: int
+    used: int
 
 
 @dataclass(frozen=True)
@@ -67,7 +83,7 @@ class TiffFacts:
         orientation: 1 to 8.
         colours: of a palette, (3 * 2 ** bits) uint16: all reds, greens, blues.
         is_deflated: whether strips or tiles are zlib streams.
-        pieces: where each strip or tile starts, and its bytes; empty where the file says it badly.
+        pieces: strips or tiles in their order; empty where the file says badly where they are.
     """
 
     width: int
@@ -78,7 +94,7 @@ class TiffFacts:
     orientation: int
     colours: NDArray[Any]
     is_deflated: bool
-    pieces: tuple[tuple[int, int], ...]
+    pieces: tuple[Piece, ...]
 
 
 def tiff_header(content: bytes, limits: Limits) -> Header:
@@ -105,8 +121,6 @@ def tiff_facts(content: bytes, limits: Limits) -> TiffFacts:
     samples, planes = _one(tags, _SAMPLES, 1), _one(tags, _PLANES, 1)
     compression = _one(tags, _COMPRESSION, _NONE)
     photometric = _PHOTOMETRICS.get(_one(tags, _PHOTOMETRIC, 1))
-    pieces = _pieces(tags)
-    last = max((start + size for start, size in pieces), default=0)
     check_size(width, height, limits)
     if compression not in _COMPRESSIONS:
         raise Refused(FailureCode.UNSUPPORTED, f"tiff of compression {compression}")
@@ -116,6 +130,8 @@ def tiff_facts(content: bytes, limits: Limits) -> TiffFacts:
     if photometric == "ycbcr" and compression not in (_NONE, _JPEG):
         raise Refused(FailureCode.UNSUPPORTED, f"tiff of YCbCr in compression {compression}")
     bits = _bits(tags, photometric)
+    pieces = _pieces(tags, width, height, bits * (1 if planes == 2 else samples))
+    last = max((piece.start + piece.size for piece in pieces), default=0)
     if last > len(content):
         raise Refused(FailureCode.TRUNCATED, f"tiff of {len(content)} bytes needs {last}")
     orientation = legal_orientation(_one(tags, ORIENTATION_TAG, UPRIGHT))
@@ -173,8 +189,19 @@ def _directory(content: bytes) -> _Tags:
     return tags
 
 
-def _pieces(tags: _Tags) -> tuple[tuple[int, int], ...]:
-    for offsets, lengths in _PIECES:
+def _pieces(tags: _Tags, width: int, height: int, pixel_bits: int) -> tuple[Piece, ...]:
+    for offsets, lengths in (_STRIPS, _TILES):
         if offsets in tags and lengths in tags and len(tags[offsets]) == len(tags[lengths]):
-            return tuple(zip(tags[offsets].tolist(), tags[lengths].tolist(), strict=True))
-    return ()
+            break
+    else:
+        return ()
+    places = list(zip(tags[offsets].tolist(), tags[lengths].tolist(), strict=True))
+    if (offsets, lengths) == _TILES:
+        wide, high = _one(tags, _TILE_WIDTH, 0), _one(tags, _TILE_HEIGHT, 0)
+        used = [-(-wide * pixel_bits // 8) * high] * len(places)
+    else:
+        rows = max(min(_one(tags, _STRIP_ROWS, height), height), 1)
+        each = [min(rows, height - first) for first in range(0, height, rows)]
+        # Of planar colour, the strips of each channel follow those of the one before.
+        used = [-(-width * pixel_bits // 8) * each[n % len(each)] for n in range(len(places))]
+    return tuple(Piece(*place, bytes_used) for place, bytes_used in zip(places, used, strict=True))

@@ -109,10 +109,10 @@ def test_every_file_has_one_right_row(swept: tuple[SweepSummary, list[list[str]]
         row = named[cell_of(file.name)]
         outcome = "ok" if row["status"] == "ok" else row["error"]
         shape = (int(row["height"]), int(row["width"])) if outcome == "ok" else None
-        is_other_size = file.compared is not None and shape not in (None, file.compared.shape)
+        is_other_size = file.picture is not None and shape not in (None, file.picture.shape)
         if not file.allows(outcome) or is_other_size:
             wrong.append((file.name, outcome, shape, sorted(file.codes)))
-    assert not wrong
+    assert not wrong, "\n".join(map(str, wrong))
 
 
 def test_no_neighbour_of_hostile_files_changes_by_a_byte(
@@ -130,7 +130,7 @@ def test_no_neighbour_of_hostile_files_changes_by_a_byte(
 def passed() -> Iterator[tuple[HostileFile, Header]]:
     """Files whose pixels are known and that the gate lets pass."""
     for file in corpus():
-        if file.compared is None:
+        if file.picture is None:
             continue
         with contextlib.suppress(Refused):  # whether rightly, the sweep's rows show
             yield file, header_of(file.content, Limits())
@@ -152,15 +152,15 @@ def test_careful_lane_shows_what_an_independent_reader_shows() -> None:
         lane.close()
     wrong, right = [], 0
     for (file, _), grey in zip(files, greys, strict=True):
-        assert file.compared is not None
+        assert file.picture is not None
         if isinstance(grey, Refused):
             if not file.allows(grey.code):
                 wrong.append((file.name, grey.reason))
-        elif (most := off_by(grey[..., 0], file.compared)) > TOLERANCE:
+        elif (most := off_by(grey[..., 0], file.picture)) > TOLERANCE:
             wrong.append((file.name, f"off by {most}"))
         else:
             right += 1
-    assert not wrong
+    assert not wrong, "\n".join(map(str, wrong))
     assert right >= 250
 
 
@@ -170,7 +170,7 @@ def test_fast_lane_shows_what_an_independent_reader_shows() -> None:
     for file, header in passed():
         if not is_fast(header):
             continue
-        assert file.compared is not None
+        assert file.picture is not None
         # A letterbox as large as the longer side shows every pixel as it is.
         side = max(header.width, header.height)
         if side not in decoders:
@@ -184,11 +184,11 @@ def test_fast_lane_shows_what_an_independent_reader_shows() -> None:
         if decoded.refused:
             if not file.allows(decoded.refused[0].code):
                 wrong.append((file.name, decoded.refused[0].reason))
-        elif (most := off_by(shown, file.compared)) > TOLERANCE:
+        elif (most := off_by(shown, file.picture)) > TOLERANCE:
             wrong.append((file.name, f"off by {most}"))
         else:
             right += 1
     for decoder in decoders.values():
         decoder.close()
-    assert not wrong
+    assert not wrong, "\n".join(map(str, wrong))
     assert right >= 100

@@ -32,8 +32,7 @@ def huge_headers() -> Iterator[HostileFile]:
     }
     for ending, content in huge.items():
         name = f"bomb-header-100000.{ending}"
-        waits = ending in ("j2k", "pgm")
-        yield refused(name, content, Row.HUGE_HEADER, FailureCode.TOO_LARGE, waits=waits)
+        yield refused(name, content, Row.HUGE_HEADER, FailureCode.TOO_LARGE)
     most = ihdr(2**31 - 1, 2**31 - 1, 16, 6) + few + end
     yield refused("bomb-header-2-to-31.png", most, Row.HUGE_HEADER, FailureCode.TOO_LARGE)
     above = ihdr(2**32 - 1, 1, 8, 0) + few + end
@@ -110,7 +109,7 @@ def _streams(end: bytes) -> Iterator[HostileFile]:
         tags = {COMPRESSION: (3, [number]), ROWS_PER_STRIP: (4, [48])}
         content = tiff(Page(64, 48, [strip], tags))
         file = f"bomb-stream-{name}.tiff"
-        yield HostileFile(file, content, Row.BOMB_STREAM, codes=codes, waits=True)
+        yield HostileFile(file, content, Row.BOMB_STREAM, codes=codes)
     wide = tiff(Page(2**31 - 1, 1, [b"1"], {}))
     codes_of_wide = (FailureCode.TOO_LARGE, FailureCode.CORRUPT)
     yield refused("bomb-one-row-of-2-to-31.tiff", wide, Row.HUGE_HEADER, *codes_of_wide)

@@ -17,12 +17,6 @@ from PIL import Image
 from cxrsweep.engine.failures import FailureCode
 from hostile.rows import Row
 
-# Formats that are not read yet, and damage that is not seen yet: these outcomes, and any pixels,
-# are accepted of a file that `waits`, beside what is right. To be emptied when all are read.
-NOT_YET: frozenset[str] = frozenset(
-    {"ok", FailureCode.UNSUPPORTED, FailureCode.CORRUPT, FailureCode.CONSTANT}
-)
-
 Uint8 = NDArray[np.uint8]
 DAMAGED = frozenset({FailureCode.CORRUPT, FailureCode.TRUNCATED})
 ROWS, COLUMNS = 48, 64
@@ -39,7 +33,6 @@ class HostileFile:
         picture: (H, W) uint8 as shown, by an independent reader; None if no picture is right.
         codes: failures that are right too, or the only ones.
         has_any_picture: what damage leaves of the picture is not compared.
-        waits: see NOT_YET.
     """
 
     name: str
@@ -48,7 +41,6 @@ class HostileFile:
     picture: Uint8 | None = None
     codes: frozenset[FailureCode] = frozenset()
     has_any_picture: bool = False
-    waits: bool = False
 
     def allows(self, outcome: str) -> bool:
         """Whether a row may say so.
@@ -56,25 +48,16 @@ class HostileFile:
         Args:
             outcome: "ok" or a code.
         """
-        if self.waits and outcome in NOT_YET:
-            return True
         if outcome == "ok":
             return self.has_any_picture or self.picture is not None
         return outcome in self.codes
 
-    @property
-    def compared(self) -> Uint8 | None:
-        """The picture, if its pixels must be right today."""
-        return None if self.waits and NOT_YET else self.picture
 
-
-def sound(
-    name: str, content: bytes, row: Row, picture: NDArray[Any], *, waits: bool = False
-) -> HostileFile:
+def sound(name: str, content: bytes, row: Row, picture: NDArray[Any]) -> HostileFile:
     """A file whose picture is known."""
     shown = np.asarray(picture, np.uint8)
     assert shown.ndim == 2, name
-    return HostileFile(name, content, row, shown, waits=waits)
+    return HostileFile(name, content, row, shown)
 
 
 def refused(
@@ -82,18 +65,15 @@ def refused(
     content: bytes,
     row: Row,
     *codes: FailureCode,
-    waits: bool = False,
 ) -> HostileFile:
     """A file without a picture."""
-    return HostileFile(name, content, row, codes=frozenset(codes), waits=waits)
+    return HostileFile(name, content, row, codes=frozenset(codes))
 
 
-def damaged(
-    name: str, content: bytes, row: Row, picture: NDArray[Any] | None, *, waits: bool = False
-) -> HostileFile:
+def damaged(name: str, content: bytes, row: Row, picture: NDArray[Any] | None) -> HostileFile:
     """A file that is either refused as damaged or shown as another reader shows it."""
     shown = None if picture is None else np.asarray(picture, np.uint8)
-    return HostileFile(name, content, row, shown, DAMAGED, waits=waits)
+    return HostileFile(name, content, row, shown, DAMAGED)
 
 
 def unknowable(name: str, content: bytes, row: Row, *codes: FailureCode) -> HostileFile:

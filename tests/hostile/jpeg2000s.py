@@ -48,7 +48,7 @@ def kinds() -> Iterator[HostileFile]:
     def known(
         name: str, content: bytes, picture: np.ndarray, row: Row = Row.J2K_KINDS
     ) -> HostileFile:
-        return sound(f"j2k-{name}", content, row, picture, waits=True)
+        return sound(f"j2k-{name}", content, row, picture)
 
     ten = (TWELVE >> 2).astype(np.uint16)
     for boxed, ending in ((True, ".jp2"), (False, ".j2k")):
@@ -78,7 +78,7 @@ def damage() -> Iterator[HostileFile]:
         content = jp2(GREY, boxed=boxed)
         codes = (*DAMAGED, FailureCode.NOT_AN_IMAGE)
         for share, cut in cuts(content):
-            yield refused(f"j2k-cut-{share}.{ending}", cut, Row.TRUNCATED, *codes, waits=True)
+            yield refused(f"j2k-cut-{share}.{ending}", cut, Row.TRUNCATED, *codes)
         start = content.index(b"\xff\x93")
         for number, flipped in flips(content, 8, 9, start):
             name = f"j2k-flip-{number}.{ending}"
@@ -99,4 +99,4 @@ def damage() -> Iterator[HostileFile]:
     }
     for name, content in wrong.items():
         codes = (*DAMAGED, FailureCode.UNSUPPORTED, FailureCode.TOO_LARGE)
-        yield refused(f"j2k-{name}.j2k", content, Row.PARSE_STAGE, *codes, waits=False)
+        yield refused(f"j2k-{name}.j2k", content, Row.PARSE_STAGE, *codes)

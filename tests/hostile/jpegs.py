@@ -110,7 +110,7 @@ def _seen(content: bytes) -> np.ndarray:
 
 def rare_processes() -> Iterator[HostileFile]:
     def deep(name: str, content: bytes, picture: np.ndarray) -> HostileFile:
-        return sound(f"jpeg-{name}.jpg", content, Row.JPEG_DEEP, picture, waits=True)
+        return sound(f"jpeg-{name}.jpg", content, Row.JPEG_DEEP, picture)
 
     twelve = bytes(imagecodecs.jpeg8_encode(TWELVE, 95, bitspersample=12))
     yield deep("12-bit", twelve, windowed(imagecodecs.jpeg8_decode(twelve)))
@@ -126,7 +126,7 @@ def rare_processes() -> Iterator[HostileFile]:
     scan = segment(0xDA, b"\x01\x01\x00\x00\x3f\x00")
     content = BASELINE[:start] + b"\xff\xc9" + BASELINE[start + 2 : end] + scan + data + b"\xff\xd9"
     picture = _seen(content)
-    yield sound("jpeg-arithmetic.jpg", content, Row.JPEG_ARITHMETIC, picture, waits=True)
+    yield sound("jpeg-arithmetic.jpg", content, Row.JPEG_ARITHMETIC, picture)
     progressive = content.replace(b"\xff\xc9", b"\xff\xca")
     codes = (*DAMAGED, FailureCode.UNSUPPORTED, FailureCode.CONSTANT)
     yield unknowable("jpeg-arithmetic-progressive.jpg", progressive, Row.JPEG_ARITHMETIC, *codes)

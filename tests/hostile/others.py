@@ -37,7 +37,7 @@ _NO_PICTURE = (FailureCode.NOT_AN_IMAGE, FailureCode.UNSUPPORTED)
 
 def later_formats() -> Iterator[HostileFile]:
     def later(name: str, content: bytes, picture: np.ndarray) -> HostileFile:
-        return sound(name, content, Row.OTHER_FORMATS, picture, waits=True)
+        return sound(name, content, Row.OTHER_FORMATS, picture)
 
     yield later("gif-grey.gif", saved(GREY, "GIF"), GREY)
     frames = [Image.fromarray(GREY), Image.fromarray(255 - GREY)]
@@ -61,7 +61,7 @@ def later_formats() -> Iterator[HostileFile]:
     for kind, content in whole.items():
         for share, cut in list(cuts(content))[:4]:
             name = f"{kind}-cut-{share}.{kind}"
-            yield refused(name, cut, Row.TRUNCATED, *codes, waits=True)
+            yield refused(name, cut, Row.TRUNCATED, *codes)
 
 
 def _luminance_of(content: bytes) -> np.ndarray:
@@ -70,15 +70,12 @@ def _luminance_of(content: bytes) -> np.ndarray:
 
 
 def foreign_formats() -> Iterator[HostileFile]:
-    size = f"WIDTH {COLUMNS}\nHEIGHT {ROWS}\nDEPTH 1\nMAXVAL 255\nTUPLTYPE GRAYSCALE\nENDHDR\n"
     zipped, tarred = io.BytesIO(), io.BytesIO()
     with zipfile.ZipFile(zipped, "w") as archive:
         archive.writestr(zipfile.ZipInfo("a.png"), PLAIN)
     with tarfile.open(fileobj=tarred, mode="w", format=tarfile.PAX_FORMAT) as tar:
         tar.addfile(tarfile.TarInfo("a.png"), io.BytesIO())
     foreign = {
-        "pam.pam": b"P7\n" + size.encode() + GREY.tobytes(),
-        "pfm.pfm": f"Pf\n{COLUMNS} {ROWS}\n-1.0\n".encode() + GREY.astype("<f4").tobytes(),
         "qoi.qoi": bytes(imagecodecs.qoi_encode(COLOUR)),
         "ico.ico": saved(Image.fromarray(GREY), "ICO"),
         "tga.tga": saved(GREY, "TGA"),
@@ -96,8 +93,7 @@ def foreign_formats() -> Iterator[HostileFile]:
     }
     for name, content in foreign.items():
         codes = (*_NO_PICTURE, FailureCode.CORRUPT)
-        # PAM and PFM are near to PNM, ICO to BMP and PNG: a reader that shows them is no fault.
-        yield refused(f"foreign-{name}", content, Row.OTHER_FORMATS, *codes, waits=True)
+        yield refused(f"foreign-{name}", content, Row.OTHER_FORMATS, *codes)
 
 
 def no_pictures() -> Iterator[HostileFile]:

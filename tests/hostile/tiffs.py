@@ -201,8 +201,7 @@ def kinds() -> Iterator[HostileFile]:
 
 
 def _packed(name: str, content: bytes, picture: np.ndarray) -> HostileFile:
-    waits = "zstd" in name  # OpenCV's reader is built without it
-    return sound(f"tiff-{name}.tiff", content, Row.TIFF_KINDS, picture, waits=waits)
+    return sound(f"tiff-{name}.tiff", content, Row.TIFF_KINDS, picture)
 
 
 def _opened(content: bytes) -> Image.Image:
@@ -213,11 +212,11 @@ def _opened(content: bytes) -> Image.Image:
 
 def rare() -> Iterator[HostileFile]:
     def later(name: str, page: Page, picture: np.ndarray, row: Row = Row.TIFF_RARE) -> HostileFile:
-        return sound(f"tiff-{name}.tiff", tiff(page), row, picture, waits=True)
+        return sound(f"tiff-{name}.tiff", tiff(page), row, picture)
 
     signed: Tags = {FORMAT: (3, [2])}
     minus = DEEP.astype(np.int32) - 32768
-    yield later("signed-8", page_of((GREY ^ 128).view(np.int8), tags=signed), windowed(GREY))
+    yield later("signed-8", page_of((GREY ^ 128).view(np.int8), tags=signed), GREY)
     yield later("signed-16", page_of(minus.astype(np.int16), tags=signed), windowed(minus))
     yield later("signed-32", page_of(minus * 1000, tags=signed), windowed(minus))
     yield later("unsigned-32", page_of(DEEP.astype(np.uint32) * 60000), windowed(DEEP))
@@ -246,9 +245,21 @@ def rare() -> Iterator[HostileFile]:
     deep: Tags = {**separate, BITS: (3, [16] * 3), ROWS_PER_STRIP: (4, [ROWS])}
     page = Page(COLUMNS, ROWS, [plane.tobytes() for plane in wide], deep)
     yield later("planar-16", page, windowed(luminance(COLOUR)), Row.TIFF_PLANAR)
-    big = HostileFile("tiff-bigtiff.tiff", bigtiff(GREY), Row.TIFF_KINDS, GREY, waits=True)
+    big = HostileFile("tiff-bigtiff.tiff", bigtiff(GREY), Row.TIFF_KINDS, GREY)
     yield big
     yield from _odd_colours()
+    yield from _longer_strips()
+
+
+def _longer_strips() -> Iterator[HostileFile]:
+    """Strips that go on below the picture, as some writers fill up the last one."""
+    noise = np.random.default_rng(8).integers(0, 256, GREY.shape, np.uint8)
+    below = np.concatenate([GREY, noise])
+    for name, strips in (("filled-up", [below[:32], below[32:64]]), ("endless", [below])):
+        packed = [zlib.compress(strip.tobytes()) for strip in strips]
+        rows = min(len(strips[0]), ROWS)
+        page = Page(COLUMNS, ROWS, packed, {COMPRESSION: (3, [8]), ROWS_PER_STRIP: (4, [rows])})
+        yield sound(f"tiff-deflate-{name}.tiff", tiff(page), Row.TIFF_STREAM, GREY)
 
 
 def _odd_colours() -> Iterator[HostileFile]:
@@ -259,7 +270,7 @@ def _odd_colours() -> Iterator[HostileFile]:
     }
     shown = np.rint(luminance(table[GREY]))
     page = page_of(GREY, tags=colour_map)
-    yield sound("tiff-palette.tiff", tiff(page), Row.TIFF_KINDS, shown, waits=True)
+    yield sound("tiff-palette.tiff", tiff(page), Row.TIFF_KINDS, shown)
     both = np.stack([GREY, GREY[::-1]], -1)
     page = page_of(both, tags={**colour_map, EXTRA: (3, [2])})
     yield HostileFile(
@@ -268,7 +279,6 @@ def _odd_colours() -> Iterator[HostileFile]:
         Row.TIFF_PLANAR,
         np.asarray(shown, np.uint8),
         frozenset({FailureCode.UNSUPPORTED, FailureCode.CORRUPT}),
-        waits=True,
     )
     inks = np.concatenate([255 - COLOUR, np.zeros((ROWS, COLUMNS, 1), np.uint8)], -1)
     for name, samples in (("cmyk-8", inks), ("cmyk-16", inks.astype(np.uint16) * 257)):
@@ -279,7 +289,6 @@ def _odd_colours() -> Iterator[HostileFile]:
             Row.TIFF_RARE,
             np.asarray(np.rint(luminance(COLOUR)), np.uint8),
             frozenset({FailureCode.UNSUPPORTED}),
-            waits=True,
         )
 
 
@@ -303,11 +312,11 @@ def damage() -> Iterator[HostileFile]:
         rubbish = [np.random.default_rng(5).bytes(len(strip)) for strip in page.strips]
         content = tiff(Page(COLUMNS, ROWS, rubbish, page.tags))
         name = f"tiff-{kind}-rubbish.tiff"
-        yield refused(name, content, Row.TIFF_STREAM, FailureCode.CORRUPT, waits=True)
+        yield refused(name, content, Row.TIFF_STREAM, FailureCode.CORRUPT)
         half = [strip[: len(strip) // 2] for strip in page.strips]
         content = tiff(Page(COLUMNS, ROWS, half, page.tags))
         name = f"tiff-{kind}-half-strips.tiff"
-        yield refused(name, content, Row.TIFF_STREAM, *codes, waits=True)
+        yield refused(name, content, Row.TIFF_STREAM, *codes)
     for number, flipped in flips(whole["plain"], 5, 6, 8 + GREY.size):
         yield unknowable(f"tiff-tags-flip-{number}.tiff", flipped, Row.FLIPS, *codes, *_ODD)
     yield from _wrong_tags()
@@ -341,7 +350,6 @@ def _wrong_tags() -> Iterator[HostileFile]:
             row,
             GREY,
             frozenset({FailureCode.CORRUPT, FailureCode.TRUNCATED, *_ODD}),
-            waits=True,
         )
     directory = int.from_bytes(tiff(page_of(GREY))[4:8], "little")
     for name, place in (("outside", 10**9), ("at-itself", 4), ("at-the-end", directory + 500)):

@@ -159,6 +159,7 @@ def pnms() -> Iterator[HostileFile]:
     deep = TWELVE.astype(">u2").tobytes()
     grey = np.rint(luminance(COLOUR))
     ink = ~BILEVEL  # in bitmaps 1 is black
+    pam = f"WIDTH {COLUMNS}\nHEIGHT {ROWS}\nDEPTH 1\nMAXVAL 255\nTUPLTYPE GRAYSCALE\nENDHDR\n"
     files: dict[str, tuple[bytes, np.ndarray]] = {
         "p1.pbm": (b"P1\n" + size + words(ink.astype(int)), 255 * BILEVEL),
         "p2.pgm": (b"P2\n" + size + b"255\n" + words(GREY), GREY),
@@ -171,13 +172,19 @@ def pnms() -> Iterator[HostileFile]:
             b"P5\n# a comment\n" + size + b"# another\n255\n" + GREY.tobytes(),
             GREY,
         ),
+        "pam.pam": (b"P7\n" + pam.encode() + GREY.tobytes(), GREY),
+        # PFM has its last row first.
+        "pfm.pfm": (
+            b"Pf\n" + size + b"-1.0\n" + GREY[::-1].astype("<f4").tobytes(),
+            windowed(GREY),
+        ),
     }
     for name, (content, picture) in files.items():
-        yield sound(f"pnm-{name}", content, Row.PNM_KINDS, picture, waits=True)
+        yield sound(f"pnm-{name}", content, Row.PNM_KINDS, picture)
     whole = files["p5.pgm"][0]
     for share, cut in cuts(whole):
         codes = (*DAMAGED, FailureCode.NOT_AN_IMAGE)
-        yield refused(f"pnm-cut-{share}.pgm", cut, Row.TRUNCATED, *codes, waits=True)
+        yield refused(f"pnm-cut-{share}.pgm", cut, Row.TRUNCATED, *codes)
     for name, head in (
         ("no-size", b"P5\n\n255\n"),
         ("minus-size", b"P5\n-64 48\n255\n"),

@@ -18,6 +18,8 @@ from cxrsweep.engine.failures import FailureCode, Refused
 from cxrsweep.engine.gate.header import NO_LIMITS, Header
 from cxrsweep.engine.gate.tiff_walk import TiffFacts, tiff_facts
 
+_INFLATED_AT_ONCE = 1 << 20
+
 
 def decode(content: bytes, header: Header) -> NDArray[Any]:
     """Decode the first page.
@@ -31,9 +33,11 @@ def decode(content: bytes, header: Header) -> NDArray[Any]:
     """
     facts = tiff_facts(content, NO_LIMITS)
     try:
-        _check_sums(content, facts)
+        is_longer = _has_longer_streams(content, facts)
         if facts.photometric == "cmyk":
-            return grey_of(_by_pillow(content, facts), facts.bits)
+            return grey_of(_by_pillow(content, facts, "RGB"), facts.bits)
+        if is_longer:
+            return _of_longer_streams(content, facts)
         samples = imagecodecs.tiff_decode(content)
     except (RuntimeError, IndexError, ValueError, OSError, SyntaxError, zlib.error) as error:
         raise Refused(FailureCode.CORRUPT, f"tiff does not decode ({error})") from error
@@ -47,16 +51,47 @@ def decode(content: bytes, header: Header) -> NDArray[Any]:
     return grey_of(_black_at_zero(samples, facts), facts.bits)
 
 
-def _check_sums(content: bytes, facts: TiffFacts) -> None:
-    """Hold zlib streams to their checksums, which libtiff leaves unread once it has its bytes."""
-    for start, size in facts.pieces if facts.is_deflated else ():
-        zlib.decompress(content[start : start + size])
+def _has_longer_streams(content: bytes, facts: TiffFacts) -> bool:
+    """Whether a zlib stream holds more than its strip or tile shows.
+
+    Every stream is held to its checksum, which libtiff leaves unread once it has its bytes.
+
+    Raises:
+        zlib.error: a stream is damaged.
+    """
+    is_longer = False
+    for piece in facts.pieces if facts.is_deflated else ():
+        inflater = zlib.decompressobj()
+        rest = memoryview(content)[piece.start : piece.start + piece.size]
+        inflated = len(inflater.decompress(rest, piece.used + 1))
+        is_longer = is_longer or inflated > piece.used
+        while not inflater.eof:
+            more = inflater.decompress(inflater.unconsumed_tail, _INFLATED_AT_ONCE)
+            if not more and not inflater.eof:
+                raise zlib.error("incomplete stream")
+    return is_longer
 
 
-def _by_pillow(content: bytes, facts: TiffFacts) -> NDArray[np.uint8]:
-    """Ink by Pillow: imagecodecs converts it too, but goes on after damage."""
+def _of_longer_streams(content: bytes, facts: TiffFacts) -> NDArray[Any]:
+    """Grey of a page whose last strip is filled up, by Pillow.
+
+    imagecodecs 2026.3 has a libtiff that leaves the last rows of such a strip as the memory was.
+
+    Raises:
+        Refused: UNSUPPORTED, of a kind that Pillow shows in another way.
+    """
+    modes = {"black-is-zero": {8: "L"}, "white-is-zero": {8: "L"}, "rgb": {8: "RGB"}}
+    mode = modes.get(facts.photometric, {}).get(facts.bits)
+    if mode is None:
+        why = f"tiff of {facts.bits} bits in strips that are longer than what they show"
+        raise Refused(FailureCode.UNSUPPORTED, why)
+    return grey_of(_by_pillow(content, facts, mode), facts.bits)
+
+
+def _by_pillow(content: bytes, facts: TiffFacts, mode: str) -> NDArray[np.uint8]:
+    """Pixels by Pillow. Of ink, imagecodecs converts it too, but goes on after damage."""
     with TiffImageFile(io.BytesIO(content)) as image:
-        return as_stored(np.asarray(image.convert("RGB")), facts.orientation)
+        return as_stored(np.asarray(image.convert(mode)), facts.orientation)
 
 
 def _unflipped(samples: NDArray[Any], orientation: int) -> NDArray[Any]:
