@@ -51,6 +51,10 @@ def demo(output: Path) -> None:
             "cxrsweep.bench.rivals_command:rivals",
             "Race the sweep against what else could be written.",
         ),
+        "phantoms": (
+            "cxrsweep.bench.phantoms_command:phantoms",
+            "Write synthetic radiographs of any size and codec.",
+        ),
         "fuzz": ("cxrsweep.bench.fuzz_command:fuzz", "Sweep thousands of damaged files."),
         "gpu": ("cxrsweep.bench.gpu.command:gpu", "Collect evidence on a GPU host."),
     },

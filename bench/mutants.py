@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cxrsweep.bench.dicom_originals import dicom_originals
+from cxrsweep.bench.dicom_files import DICOM_CODECS, dicom_file
 from cxrsweep.export.synthetic import phantom
 
 SIDES = (64, 180)
@@ -36,7 +36,7 @@ def originals(generator: np.random.Generator) -> dict[str, bytes]:
         found[f"{side}.gif"] = _by_pillow(grey, "GIF")
         deep = grey.astype(np.uint16) * 16 + 7
         found |= {f"{side}{ending}": content for ending, content in _deep_originals(deep).items()}
-        found |= {f"{side}-{name}.dcm": file for name, file in dicom_originals(grey, deep).items()}
+        found |= {f"{side}-{name}.dcm": dicom_file(name, grey, deep) for name in DICOM_CODECS}
     return found
 
 

@@ -40,14 +40,22 @@ def phantom(width: int, height: int, generator: np.random.Generator, noise: floa
         generator: decides build, position, exposure and noise.
         noise: standard deviation of the film noise in grey levels.
     """
+    levels, box = phantom_levels(width, height, generator, noise)
+    return Phantom(np.clip(np.rint(levels), 0, 255).astype(np.uint8), box)
+
+
+def phantom_levels(
+    width: int, height: int, generator: np.random.Generator, noise: float
+) -> tuple[Float32, tuple[int, int, int, int]]:
+    """The same before it is rounded: (H, W) float32 in grey levels of 8 bits, and the lung box."""
     thickness, lungs = _anatomy(generator)
     box = _box_in_pixels(lungs, width, height)
     large = cv2.resize(thickness, (width, height), interpolation=cv2.INTER_CUBIC)
     exposure, contrast = generator.uniform(0.16, 0.22), generator.uniform(0.75, 0.95)
-    grey = 255 * contrast * (large - large.min()) / np.ptp(large) + 255 * exposure * 0.2
+    levels = 255 * contrast * (large - large.min()) / np.ptp(large) + 255 * exposure * 0.2
     if noise:
-        grey = grey + _film_noise(width, height, generator, noise)
-    return Phantom(np.clip(np.rint(grey), 0, 255).astype(np.uint8), box)
+        levels = levels + _film_noise(width, height, generator, noise)
+    return np.asarray(levels, np.float32), box
 
 
 def _anatomy(generator: np.random.Generator) -> tuple[Float32, Float32]:

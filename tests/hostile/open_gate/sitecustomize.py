@@ -15,9 +15,9 @@ def _open() -> None:
     from cxrsweep.engine.gate.gate import header_of
     from cxrsweep.engine.gate.header import Header, Limits
 
-    def header_of_all(content: bytes, limits: Limits) -> Header:
+    def header_of_all(content: bytes, limits: Limits, frame: int = 0) -> Header:
         try:
-            return header_of(content, limits)
+            return header_of(content, limits, frame)
         except Refused:
             return Header("png", 64, 48, 8)  # what a hostile file of the corpus would be
 
