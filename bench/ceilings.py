@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import time
 from collections import deque
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from cxrsweep.bench.kits import Kit, Pixels, decoded, opened_decoder, opened_runner
 from cxrsweep.engine.archive import Contents
@@ -21,6 +23,7 @@ from cxrsweep.engine.runs.run_folder import RunFolder
 from cxrsweep.engine.runs.shard import shards_of
 from cxrsweep.engine.runs.spool import Spool, Spooled
 from cxrsweep.engine.runs.table import ok_row
+from cxrsweep.engine.stages import AnyDecoder
 
 SHARD = 256
 PASSES = 2
@@ -54,6 +57,47 @@ class Ceilings:
         return sorted(self.per_s, key=lambda stage: self.per_s[stage])
 
 
+class StagePasses:
+    """Everything that is open to run each stage alone, over and over, on the same files.
+
+    Args:
+        kit: the device.
+        files: that decode.
+        batch: radiographs decoded together, as in the sweep.
+        threads: cores, as in the sweep.
+
+    Attributes:
+        passes: stage -> one pass over all files.
+    """
+
+    def __init__(self, kit: Kit, files: Sequence[Checked], batch: int, threads: int) -> None:
+        with contextlib.ExitStack() as stack:
+            contents = Contents(Limits())
+            stack.callback(contents.close)
+            decoder = stack.enter_context(opened_decoder(kit, batch, USUAL_SHARE))
+            runner = stack.enter_context(opened_runner(kit, batch))
+            steps = batches_of(files, batch, kit.batch_pixels)
+            batches = [step.files for step in steps if isinstance(step, Batch)]
+            resident = [
+                kit.on_device(kit.on_host(decoded(decoder, group).pixels)) for group in batches
+            ]
+            scores = [runner.submit(pixels).result() for pixels in resident]
+            self._open = stack.pop_all()
+        self.passes: dict[str, Callable[[], object]] = {
+            "read": lambda: _read(contents, files, threads),
+            "gate": lambda: _in_threads(threads, files, _check),
+            "decode": lambda: _decode(kit, decoder, batches),
+            "network": lambda: run_network(runner, resident),
+            "write": lambda: _write(kit, batches, scores, batch),
+        }
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+
 def measured_ceilings(kit: Kit, files: Sequence[Checked], batch: int, threads: int) -> Ceilings:
     """Measure each stage alone.
 
@@ -66,40 +110,8 @@ def measured_ceilings(kit: Kit, files: Sequence[Checked], batch: int, threads: i
     Returns:
         the better of two passes of each stage; the first warms cache and buffers.
     """
-    count = len(files)
-    rates = {
-        "read": rate_of_reading(files, threads),
-        "gate": _rate(count, lambda: _in_threads(threads, files, _check)),
-    }
-    steps = batches_of(files, batch, kit.batch_pixels)
-    batches = [step.files for step in steps if isinstance(step, Batch)]
-    with opened_decoder(kit, batch, USUAL_SHARE) as decoder:
-
-        def decode_all() -> None:
-            for group in batches:
-                pixels = decoded(decoder, group).pixels
-            kit.wait_for(pixels)
-
-        rates["decode"] = _rate(count, decode_all)
-        resident = [kit.on_device(kit.on_host(decoded(decoder, group).pixels)) for group in batches]
-    with opened_runner(kit, batch) as runner:
-        rates["network"] = _rate(count, lambda: run_network(runner, resident))
-        scores = [runner.submit(pixels).result() for pixels in resident]
-    rates["write"] = _rate(count, lambda: _write(kit, batches, scores, batch))
-    return Ceilings(rates)
-
-
-def rate_of_reading(files: Sequence[Checked], threads: int, passes: int = PASSES) -> float:
-    """Radiographs per second, read in as many threads as a sweep has."""
-    contents = Contents(Limits())
-    try:
-        return _rate(
-            len(files),
-            lambda: _in_threads(threads + 1, files, lambda file: contents.content(file.entry)),
-            passes,
-        )
-    finally:
-        contents.close()
+    with StagePasses(kit, files, batch, threads) as opened:
+        return Ceilings({stage: _rate(len(files), work) for stage, work in opened.passes.items()})
 
 
 def run_network(runner: Runner, batches: Sequence[Pixels]) -> None:
@@ -111,6 +123,17 @@ def run_network(runner: Runner, batches: Sequence[Pixels]) -> None:
             in_flight.popleft().result()
     while in_flight:
         in_flight.popleft().result()
+
+
+def _read(contents: Contents, files: Sequence[Checked], threads: int) -> None:
+    # One thread more than cores, as in the sweep: it waits for the disk.
+    _in_threads(threads + 1, files, lambda file: contents.content(file.entry))
+
+
+def _decode(kit: Kit, decoder: AnyDecoder, batches: Sequence[Sequence[Checked]]) -> None:
+    for group in batches:
+        pixels = decoded(decoder, group).pixels
+    kit.wait_for(pixels)
 
 
 def _check(file: Checked) -> object:

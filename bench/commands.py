@@ -51,6 +51,14 @@ def demo(output: Path) -> None:
             "cxrsweep.bench.rivals_command:rivals",
             "Race the sweep against what else could be written.",
         ),
+        "compare": (
+            "cxrsweep.bench.regression.compare_command:compare",
+            "Compare two results of the same benchmark.",
+        ),
+        "gate": (
+            "cxrsweep.bench.regression.gate_command:gate",
+            "Say whether this checkout is slower than another revision.",
+        ),
         "phantoms": (
             "cxrsweep.bench.phantoms_command:phantoms",
             "Write synthetic radiographs of any size and codec.",

@@ -214,7 +214,44 @@ class Rivals(_Plain):
     rivals: list[Rival]
 
 
-Result = Latency | Throughput | Rivals
+class GateStage(_Plain):
+    """One stage of two revisions.
+
+    Attributes:
+        name: of the stage, or "end to end".
+        ratio: seconds of the new over those of the old, median of the rounds.
+        ratio_low, ratio_high: its 99 % interval.
+        noise: the same ratio of the old revision against itself.
+        verdict: of this stage.
+    """
+
+    name: str
+    ratio: float
+    ratio_low: float
+    ratio_high: float
+    noise: float
+    verdict: Literal["slower", "not slower", "cannot tell"]
+
+
+class Gate(_Plain):
+    """What `bench gate` writes.
+
+    Attributes:
+        against: the old revision, as asked for.
+        threshold: share that is too much.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    kind: Literal["gate"] = "gate"
+    setup: Setup
+    files: Files
+    against: str
+    threshold: float
+    verdict: Literal["slower", "not slower", "cannot tell"]
+    stages: list[GateStage]
+
+
+Result = Latency | Throughput | Rivals | Gate
 _RESULTS: TypeAdapter[Result] = TypeAdapter(Annotated[Result, Field(discriminator="kind")])
 
 

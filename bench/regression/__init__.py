@@ -1,0 +1,1 @@
+"""Regressions: two revisions in, a verdict on every stage out."""

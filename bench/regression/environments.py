@@ -1,0 +1,109 @@
+"""Revisions installed side by side: a tree of files in, a Python that has it out."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import tomllib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from cxrsweep.bench.regression.verdict import GateError
+
+Say = Callable[[str], None]
+
+
+def repository_of(folder: Path) -> Path:
+    """Top of the git checkout around a folder.
+
+    Raises:
+        GateError: there is none, or no git.
+    """
+    return Path(_git(folder, "rev-parse", "--show-toplevel").decode().strip())
+
+
+def revision_tree(repository: Path, revision: str, target: Path) -> None:
+    """Write the files of a commit.
+
+    Raises:
+        GateError: git knows no such revision.
+    """
+    packed = _git(repository, "archive", "--format=tar", f"{revision}^{{commit}}")
+    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+        tar.extractall(target, filter="data")
+
+
+def working_tree(repository: Path, target: Path) -> None:
+    """Copy the files of the checkout as they are now, without what git ignores.
+
+    Raises:
+        GateError: git does not answer.
+    """
+    listed = _git(repository, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    for name in filter(None, listed.decode("utf-8", "surrogateescape").split("\0")):
+        source = repository / name
+        if source.is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, target / name)
+
+
+def environment_with(tree: Path, folder: Path, reference: Path, say: Say) -> Path:
+    """Make an environment and install a tree into it.
+
+    Where its dependencies are those of the reference, what is installed here serves it; else they
+    are installed as well, which takes minutes and a network.
+
+    Args:
+        tree: of the project.
+        folder: of the environment, not there yet.
+        reference: a tree whose dependencies this Python has.
+        say: receives a line per step.
+
+    Returns:
+        its Python.
+
+    Raises:
+        GateError: it cannot be made.
+    """
+    _run([sys.executable, "-m", "venv", "--without-pip", str(folder)])
+    python = folder / "bin" / "python"
+    install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
+    if _dependencies(tree) == _dependencies(reference):
+        (site,) = folder.glob("lib/python*/site-packages")
+        (site / "beside.pth").write_text(sysconfig.get_path("purelib") + "\n")
+        _run([*install, "--no-deps", str(tree)])
+    else:
+        say("other dependencies: installing them, which takes minutes")
+        constraints = tree / "constraints.txt"
+        words = ["--constraint", str(constraints)] if constraints.is_file() else []
+        _run([*install, *words, str(tree)])
+    return python
+
+
+def _dependencies(tree: Path) -> list[str]:
+    try:
+        project = tomllib.loads((tree / "pyproject.toml").read_text(encoding="utf-8"))
+        dependencies: list[str] = project["project"]["dependencies"]
+    except (OSError, ValueError, KeyError) as error:
+        raise GateError(f"the revision has no pyproject.toml with dependencies: {error}") from error
+    return sorted(dependencies)
+
+
+def _git(folder: Path, *words: str) -> bytes:
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, check=False)
+    except FileNotFoundError as error:
+        raise GateError("git is not installed; the gate takes revisions from it") from error
+    if done.returncode:
+        raise GateError(f"git {' '.join(words)}: {done.stderr.decode().strip()}")
+    return done.stdout
+
+
+def _run(command: Sequence[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise GateError(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")

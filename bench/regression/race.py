@@ -1,0 +1,149 @@
+"""The race of two revisions: two processes of the old and one of the new take turns."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from itertools import permutations
+from pathlib import Path
+from typing import Any, Self
+
+from cxrsweep.bench.regression.verdict import (
+    FEWEST_PAIRS,
+    GateError,
+    StageVerdict,
+    Verdict,
+    judged,
+)
+
+PASS_S = 0.15  # of one turn: long against the clock and a switch of processes
+LOOK_EVERY = 4  # rounds
+ORDERS = tuple(permutations(range(3)))
+
+Say = Callable[[str], None]
+
+
+class Worker:
+    """A measuring process.
+
+    Args:
+        python: of the revision's environment.
+        words: arguments of its program.
+
+    Raises:
+        GateError: it does not start; a revision without the program cannot be measured.
+    """
+
+    def __init__(self, python: Path, words: Sequence[str]) -> None:
+        command = [str(python), "-m", "cxrsweep.bench.regression.worker", *words]
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.stages: list[str] = self._answer()["ready"]
+
+    def seconds(self, stage: str, times: int) -> float:
+        """Seconds of some passes.
+
+        Raises:
+            GateError: the process ended.
+        """
+        assert self._process.stdin
+        self._process.stdin.write(json.dumps([stage, times]) + "\n")
+        self._process.stdin.flush()
+        found: float = self._answer()["seconds"]
+        return found
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout
+        assert self._process.stderr
+        line = self._process.stdout.readline()
+        if not line:
+            said = self._process.stderr.read()[-2000:]
+            if "regression.worker" in said and "No module named" in said:
+                said = "the revision is older than this gate; compare with a later one"
+            raise GateError(f"a measuring process ended: {said.strip()}")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+
+@dataclass
+class Turns:
+    """Times of one stage, per pass, by process: old, old again, new.
+
+    Attributes:
+        times: passes in one turn.
+    """
+
+    stage: str
+    times: int
+    seconds: tuple[list[float], list[float], list[float]] = field(
+        default_factory=lambda: ([], [], [])
+    )
+
+    def judged(self, threshold: float) -> StageVerdict:
+        """The verdict so far."""
+        return judged(self.stage, *self.seconds, threshold)
+
+
+@contextmanager
+def opened_workers(old: Path, new: Path, words: Sequence[str]) -> Iterator[list[Worker]]:
+    """Two processes of the old revision and one of the new."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(Worker(python, words)) for python in (old, old, new)]
+
+
+def raced_revisions(
+    workers: Sequence[Worker], threshold: float, seconds: float, say: Say
+) -> list[StageVerdict]:
+    """Let the processes take turns until every stage is judged or time is up.
+
+    Args:
+        workers: old, old again, new.
+        threshold: share, for example 0.05.
+        seconds: most to measure for.
+        say: receives a line now and then.
+
+    Raises:
+        GateError: nothing was measured.
+    """
+    stages = [stage for stage in workers[0].stages if stage in workers[2].stages]
+    turns = [_calibrated(workers, stage) for stage in stages]
+    begun, rounds = time.perf_counter(), 0
+    while True:
+        for turn in turns:
+            for place in ORDERS[rounds % len(ORDERS)]:
+                used = workers[place].seconds(turn.stage, turn.times)
+                turn.seconds[place].append(used / turn.times)
+        rounds += 1
+        is_late = time.perf_counter() - begun > seconds
+        if rounds < FEWEST_PAIRS or not (is_late or rounds % LOOK_EVERY == 0):
+            continue
+        verdicts = [turn.judged(threshold) for turn in turns]
+        if is_late or all(found.verdict is not Verdict.CANNOT_TELL for found in verdicts):
+            say(f"{rounds} rounds of {len(turns)} stages, three processes in turn")
+            return verdicts
+
+
+def _calibrated(workers: Sequence[Worker], stage: str) -> Turns:
+    """Passes that fill a turn, from the slowest of one warm pass each."""
+    for worker in workers:
+        worker.seconds(stage, 1)
+    slowest = max(worker.seconds(stage, 1) for worker in workers)
+    if slowest <= 0:
+        raise GateError(f"a pass of {stage} took no time: nothing was measured")
+    return Turns(stage, max(1, round(PASS_S / slowest)))
