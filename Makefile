@@ -24,7 +24,7 @@ types: develop
 	$(BIN)/mypy -p cxrsweep.engine -p cxrsweep.export -p cxrsweep.bench
 	$(BIN)/mypy scripts
 
-bench: develop ## the sweep beside its limits and a PyTorch loop; ARCHIVE=folder for your own files
+bench: develop ## the sweep beside its limits and its rivals; ARCHIVE=folder for your own files
 	$(BIN)/cxrsweep bench rivals export/demo/bundle $(ARCHIVE)
 
 fuzz: develop ## sweep 20,000 damaged files; COUNT=2000 for fewer

@@ -35,6 +35,18 @@ def demo_bundle() -> Iterator[Bundle]:
 
 
 @pytest.fixture(scope="session")
+def light_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A bundle of tiny networks: for what does not ask whether scores mean anything."""
+    from tiny_bundle import write_recipe
+
+    from cxrsweep.export.bundling import bundle_from_recipe
+
+    folder = tmp_path_factory.mktemp("light")
+    recipe = write_recipe(folder, 'equalise = "histogram"')
+    return bundle_from_recipe(recipe, folder / "bundle")
+
+
+@pytest.fixture(scope="session")
 def demo_recipe() -> Path:
     return REPOSITORY / "export" / "demo" / "recipe.toml"
 

@@ -10,8 +10,7 @@ import onnx
 import pytest
 import torch
 from click.testing import CliRunner
-from safetensors.torch import save_file
-from tiny_networks import TinyClassifier, TinySegmenter
+from tiny_bundle import SEGMENTER, write_recipe
 
 from cxrsweep.engine import open_bundle, sweep
 from cxrsweep.engine.bundle import FP16_GRAPH, FP32_GRAPH, Bundle
@@ -27,36 +26,6 @@ from cxrsweep.export.agreement import (
 )
 from cxrsweep.export.bundling import bundle_from_recipe
 from cxrsweep.export.trained import fused_from_recipe
-
-SEGMENTER = """
-[segmenter]
-network = "tiny_networks:TinySegmenter"
-weights = "segmenter.safetensors"
-side = 32
-mean = 0.5
-std = 0.25
-"""
-CLASSIFIER = """
-[classifier]
-network = "tiny_networks:TinyClassifier"
-weights = "classifier.safetensors"
-side = 32
-labels = ["one", "two"]
-activation = "{activation}"
-"""
-
-
-def write_recipe(
-    folder: Path, top: str = "", segmenter: str = SEGMENTER, activation: str = "softmax"
-) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(0)
-    save_file(TinySegmenter().state_dict(), folder / "segmenter.safetensors")
-    save_file(TinyClassifier().state_dict(), folder / "classifier.safetensors")
-    path = folder / "recipe.toml"
-    head = f'name = "tiny"\nside = 64\n{top}\n'
-    path.write_text(head + segmenter + CLASSIFIER.format(activation=activation))
-    return path
 
 
 @pytest.fixture(scope="module")

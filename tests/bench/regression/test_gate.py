@@ -58,7 +58,7 @@ def test_a_stage_that_waits_is_named(checkout: Path, tmp_path: Path) -> None:
     # As long as decoding itself: whatever else this machine does, it shows.
     wait = "        __import__('time').sleep(0.02 * len(contents))\n"
     lane.write_text(text.replace(first, wait + first), encoding="utf-8")
-    code, output = gated(checkout, 30, tmp_path / "gate.json")
+    code, output = gated(checkout, 15, tmp_path / "gate.json")
     assert code == 10, output
     found = read_result(tmp_path / "gate.json")
     assert isinstance(found, Gate)

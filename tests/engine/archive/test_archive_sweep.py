@@ -24,12 +24,12 @@ OPTIONS = SweepOptions(shard_size=2, batch=2)
 
 @pytest.mark.parametrize("name", ["x.tar", "x.tar.gz", "x.tar.zst", "x.zip"])
 def test_rows_are_those_of_the_same_files_in_a_folder(
-    small_archive: Path, demo_bundle: Bundle, tmp_path: Path, name: str
+    small_archive: Path, light_bundle: Bundle, tmp_path: Path, name: str
 ) -> None:
     (small_archive / "study-0" / "cut.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut")
     (small_archive / "empty.png").touch()
-    sweep([small_archive], demo_bundle, tmp_path / "folder-run", SweepOptions(shard_size=5))
-    summary = sweep([packed(small_archive, name)], demo_bundle, tmp_path / "run", OPTIONS)
+    sweep([small_archive], light_bundle, tmp_path / "folder-run", SweepOptions(shard_size=5))
+    summary = sweep([packed(small_archive, name)], light_bundle, tmp_path / "run", OPTIONS)
     assert (summary.ok, summary.failed) == (12, 2)
     header, *rows = results(tmp_path / "folder-run")
     expected = [header, *([f"{name}::{row[0]}", *row[1:]] for row in rows)]
@@ -114,13 +114,13 @@ def test_refused_members_have_rows_that_a_restart_repeats(
 
 @pytest.mark.parametrize("name", ["inner.tar", "inner.zip", "inner.tar.gz", "inner.tar.zst"])
 def test_archives_in_archives_are_one_unsupported_row(
-    small_archive: Path, demo_bundle: Bundle, tmp_path: Path, name: str
+    small_archive: Path, light_bundle: Bundle, tmp_path: Path, name: str
 ) -> None:
     inner = packed(small_archive, name)
     (tmp_path / "outer").mkdir()
     inner.rename(tmp_path / "outer" / name)
     outer = packed(tmp_path / "outer", "outer.tar")
-    summary = sweep([outer], demo_bundle, tmp_path / "run")
+    summary = sweep([outer], light_bundle, tmp_path / "run")
     assert (summary.ok, summary.failed) == (0, 1)
     assert results(tmp_path / "run")[1][:3] == [f"outer.tar::{name}", "failed", "UNSUPPORTED"]
 

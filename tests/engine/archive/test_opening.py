@@ -65,10 +65,10 @@ def test_two_tars_of_one_name_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("archive", ["radiographs", Path("radiographs")])
 def test_one_path_instead_of_a_list_is_said(
-    archive: str | Path, demo_bundle: Bundle, tmp_path: Path
+    archive: str | Path, light_bundle: Bundle, tmp_path: Path
 ) -> None:
     with pytest.raises(ArchiveError, match=r"must be a list, not the single path 'radiographs'"):
-        sweep(archive, demo_bundle, tmp_path / "run")  # type: ignore[arg-type]
+        sweep(archive, light_bundle, tmp_path / "run")  # type: ignore[arg-type]
     assert not (tmp_path / "run").exists()
 
 

@@ -149,9 +149,9 @@ def test_what_fails_for_a_moment_is_tried_again(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_sweep_over_urls_has_the_rows_of_the_folder(
-    small_archive: Path, demo_bundle: Bundle, tmp_path: Path
+    small_archive: Path, light_bundle: Bundle, tmp_path: Path
 ) -> None:
-    sweep([small_archive], demo_bundle, tmp_path / "local")
+    sweep([small_archive], light_bundle, tmp_path / "local")
     system = fsspec.filesystem("memory")
     files = [file for file in sorted(small_archive.rglob("*")) if file.is_file()]
     names = [str(file.relative_to(small_archive)) for file in files]
@@ -160,10 +160,10 @@ def test_sweep_over_urls_has_the_rows_of_the_folder(
         system.pipe(f"/archive/{name.name}", content)
     system.pipe("/x.tar", tar_bytes(members))
     options = SweepOptions(shard_size=5)
-    sweep(["memory://archive"], demo_bundle, tmp_path / "remote", options)
+    sweep(["memory://archive"], light_bundle, tmp_path / "remote", options)
     local = (tmp_path / "local" / "results.csv").read_bytes()
     assert (tmp_path / "remote" / "results.csv").read_bytes() == local
-    sweep(["memory://x.tar"], demo_bundle, tmp_path / "tar", options)
+    sweep(["memory://x.tar"], light_bundle, tmp_path / "tar", options)
     rows = (tmp_path / "tar" / "results.csv").read_bytes()
     assert rows.replace(b"x.tar::", b"") == local
     system.store.clear()

@@ -77,16 +77,16 @@ def options_of(**asked: Any) -> SweepOptions:
 
 @pytest.mark.parametrize("name", CONTAINERS)
 def test_every_frame_has_the_row_of_a_file_with_that_frame_alone(
-    archive: Path, demo_bundle: Bundle, tmp_path: Path, name: str
+    archive: Path, light_bundle: Bundle, tmp_path: Path, name: str
 ) -> None:
     singles = tmp_path / "singles"
     singles.mkdir()
     dataset = pydicom.dcmread(archive / "a-pa.dcm")
     for number, pixels in enumerate(dataset.pixel_array, 1):  # split by pydicom
         (singles / f"a-pa.dcm#frame={number}").write_bytes(native_file(pixels, 8))
-    sweep([singles], demo_bundle, tmp_path / "expected", options_of())
+    sweep([singles], light_bundle, tmp_path / "expected", options_of())
     where, prefix = in_container(archive, name)
-    summary = sweep([where], demo_bundle, tmp_path / "run", options_of(frames="all"))
+    summary = sweep([where], light_bundle, tmp_path / "run", options_of(frames="all"))
     rows = results(tmp_path / "run")
     assert [row[0] for row in rows[1:]] == [
         *(f"{prefix}a-pa.dcm#frame={number}" for number in (1, 2, 3)),
@@ -101,9 +101,9 @@ def test_every_frame_has_the_row_of_a_file_with_that_frame_alone(
 
 
 def test_first_frame_alone_is_the_default(
-    archive: Path, demo_bundle: Bundle, tmp_path: Path
+    archive: Path, light_bundle: Bundle, tmp_path: Path
 ) -> None:
-    summary = sweep([archive], demo_bundle, tmp_path / "run", options_of())
+    summary = sweep([archive], light_bundle, tmp_path / "run", options_of())
     assert [row[0] for row in results(tmp_path / "run")[1:3]] == ["a-pa.dcm", "b-lateral.dcm"]
     assert summary.indexed == 6
     assert not [note for note in summary.notes if "frames" in note or "view" in note]
@@ -111,11 +111,11 @@ def test_first_frame_alone_is_the_default(
 
 @pytest.mark.parametrize("name", CONTAINERS)
 def test_frontal_leaves_out_what_names_another_view_and_counts_it(
-    archive: Path, demo_bundle: Bundle, tmp_path: Path, name: str
+    archive: Path, light_bundle: Bundle, tmp_path: Path, name: str
 ) -> None:
     where, prefix = in_container(archive, name)
     run = tmp_path / "run"
-    words = ["sweep", str(where), "-b", str(demo_bundle.folder), "-o", str(run)]
+    words = ["sweep", str(where), "-b", str(light_bundle.folder), "-o", str(run)]
     done = CliRunner().invoke(cxrsweep, [*words, "--view", "frontal"])
     assert done.exit_code == 3  # the damaged file
     ids = [row[0].removeprefix(prefix) for row in results(run)[1:]]
@@ -129,19 +129,19 @@ def test_frontal_leaves_out_what_names_another_view_and_counts_it(
 
 
 def test_archive_without_any_frontal_radiograph_is_said(
-    archive: Path, demo_bundle: Bundle, tmp_path: Path
+    archive: Path, light_bundle: Bundle, tmp_path: Path
 ) -> None:
     options = options_of(view="frontal", include=("b-*",))
     with pytest.raises(ArchiveError, match="no file is left after --include, --exclude and --view"):
-        sweep([archive], demo_bundle, tmp_path / "run", options)
+        sweep([archive], light_bundle, tmp_path / "run", options)
 
 
 @pytest.mark.parametrize("name", CONTAINERS)
 def test_uids_are_ids_unless_they_are_missing_or_came_before(
-    archive: Path, demo_bundle: Bundle, tmp_path: Path, name: str
+    archive: Path, light_bundle: Bundle, tmp_path: Path, name: str
 ) -> None:
     where, prefix = in_container(archive, name)
-    summary = sweep([where], demo_bundle, tmp_path / "run", options_of(id="sop", frames="all"))
+    summary = sweep([where], light_bundle, tmp_path / "run", options_of(id="sop", frames="all"))
     assert [row[0] for row in results(tmp_path / "run")[1:]] == [
         *(f"{UIDS[1]}#frame={number}" for number in (1, 2, 3)),
         UIDS[2],
@@ -173,14 +173,14 @@ def test_ids_stay_unique_whatever_files_are_called(tmp_path: Path) -> None:
     ]
 
 
-def test_endless_frames_are_one_row(archive: Path, demo_bundle: Bundle, tmp_path: Path) -> None:
+def test_endless_frames_are_one_row(archive: Path, light_bundle: Bundle, tmp_path: Path) -> None:
     (archive / "many.dcm").write_bytes(several(1).replace(b"IS\x02\x003 ", b"IS\x02\x0099"))
     dataset = dataset_of(pixels_of(1), 8, NumberOfFrames=10_001)
     dataset.PixelData = b"\0\0"
     dataset["PixelData"].VR = "OB"
     (archive / "endless.dcm").write_bytes(written(dataset))
     options = options_of(frames="all", include=("many.dcm", "endless.dcm"))
-    summary = sweep([archive], demo_bundle, tmp_path / "run", options)
+    summary = sweep([archive], light_bundle, tmp_path / "run", options)
     rows = [row[:3] for row in results(tmp_path / "run")[1:]]
     assert rows[0] == ["endless.dcm", "failed", "TOO_LARGE"]
     assert [row[1:] for row in rows[1:]] == [["ok", ""]] * 3 + [["failed", "TRUNCATED"]] * 96
@@ -254,11 +254,11 @@ def test_sweep_killed_in_its_survey_starts_again(
     ],
 )
 def test_other_questions_are_refused(
-    archive: Path, demo_bundle: Bundle, tmp_path: Path, asked: dict[str, str], difference: str
+    archive: Path, light_bundle: Bundle, tmp_path: Path, asked: dict[str, str], difference: str
 ) -> None:
-    sweep([archive], demo_bundle, tmp_path / "run", options_of())
+    sweep([archive], light_bundle, tmp_path / "run", options_of())
     with pytest.raises(RunError) as refused:
-        sweep([archive], demo_bundle, tmp_path / "run", options_of(**asked))
+        sweep([archive], light_bundle, tmp_path / "run", options_of(**asked))
     assert difference in str(refused.value)
 
 

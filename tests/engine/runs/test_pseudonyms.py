@@ -72,13 +72,13 @@ def mode_of(path: Path) -> int:
 
 @pytest.mark.parametrize("name", ["archive", "x.tar", "x.tar.gz", "x.zip"])
 def test_ids_become_hmacs_and_the_scores_stay(
-    named_archive: Path, demo_bundle: Bundle, keyfile: Path, tmp_path: Path, name: str
+    named_archive: Path, light_bundle: Bundle, keyfile: Path, tmp_path: Path, name: str
 ) -> None:
     where = named_archive if name == "archive" else packed(named_archive, name)
     selection = Selection(frames="all")
-    sweep([where], demo_bundle, tmp_path / "plain", SweepOptions(selection))
+    sweep([where], light_bundle, tmp_path / "plain", SweepOptions(selection))
     run = tmp_path / "run"
-    sweep([where], demo_bundle, run, SweepOptions(selection, pseudonymise=keyfile))
+    sweep([where], light_bundle, run, SweepOptions(selection, pseudonymise=keyfile))
     plain, hidden = results(tmp_path / "plain"), results(run)
     assert [row[1:] for row in plain] == [row[1:] for row in hidden]
     expected = {
@@ -101,10 +101,10 @@ def secrets_of(named_archive: Path) -> list[bytes]:
 @pytest.mark.parametrize("ids", ["path", "sop"])
 @pytest.mark.parametrize("name", ["archive", "x.tar.gz"])
 def test_nothing_but_index_and_mapping_tells_an_id_and_nothing_the_key(
-    named_archive: Path, demo_bundle: Bundle, keyfile: Path, tmp_path: Path, name: str, ids: str
+    named_archive: Path, light_bundle: Bundle, keyfile: Path, tmp_path: Path, name: str, ids: str
 ) -> None:
     where = named_archive if name == "archive" else packed(named_archive, name)
-    words = ["sweep", str(where), "-b", str(demo_bundle.folder), "-o", str(tmp_path / "run")]
+    words = ["sweep", str(where), "-b", str(light_bundle.folder), "-o", str(tmp_path / "run")]
     words += ["--pseudonymise", str(keyfile), "--frames", "all", "--id", ids]
     words += ["--exclude", f"*{SECRET}-00*", "--audit", "1", "--shard-size", "3"]
     done = subprocess.run([PROGRAM, *words], capture_output=True, check=False)
@@ -128,10 +128,10 @@ def test_nothing_but_index_and_mapping_tells_an_id_and_nothing_the_key(
 
 
 def test_a_radiograph_given_by_itself_is_not_named_either(
-    named_archive: Path, demo_bundle: Bundle, keyfile: Path, tmp_path: Path
+    named_archive: Path, light_bundle: Bundle, keyfile: Path, tmp_path: Path
 ) -> None:
     where = named_archive / f"{SECRET}.dcm"
-    sweep([where], demo_bundle, tmp_path / "run", SweepOptions(pseudonymise=keyfile))
+    sweep([where], light_bundle, tmp_path / "run", SweepOptions(pseudonymise=keyfile))
     assert list(mapping_of(tmp_path / "run")) == [where.name]
     for path in (tmp_path / "run").rglob("*.*"):
         if path.is_file() and path.name not in ("index.csv", "pseudonyms.csv"):
@@ -191,21 +191,21 @@ def test_stopped_sweep_goes_on_with_the_same_pseudonyms(
 
 
 def test_another_key_or_none_is_refused(
-    small_archive: Path, demo_bundle: Bundle, keyfile: Path, tmp_path: Path
+    small_archive: Path, light_bundle: Bundle, keyfile: Path, tmp_path: Path
 ) -> None:
     options, run = SweepOptions(pseudonymise=keyfile), tmp_path / "run"
-    sweep([small_archive], demo_bundle, run, options)
+    sweep([small_archive], light_bundle, run, options)
     with pytest.raises(RunError, match=r'pseudonyms: was "by the key .*", asked for "none"'):
-        sweep([small_archive], demo_bundle, run)
+        sweep([small_archive], light_bundle, run)
     keyfile.write_bytes(KEY[::-1])
     with pytest.raises(RunError) as refused:
-        sweep([small_archive], demo_bundle, run, options)
+        sweep([small_archive], light_bundle, run, options)
     first, line, last = str(refused.value).splitlines()
     assert re.search(r'pseudonyms: was "by .* mark (\w{16})", asked for "by .* mark (?!\1)', line)
     assert "begun with something else" in first
     assert "Give the same words" in last
     keyfile.write_bytes(KEY)
-    assert sweep([small_archive], demo_bundle, run, options).is_finished
+    assert sweep([small_archive], light_bundle, run, options).is_finished
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o610, 0o602])
@@ -231,9 +231,9 @@ def test_key_that_cannot_be_one_is_refused_with_how_to_make_one(tmp_path: Path) 
 
 
 def test_refused_key_leaves_no_run_folder(
-    small_archive: Path, demo_bundle: Bundle, tmp_path: Path
+    small_archive: Path, light_bundle: Bundle, tmp_path: Path
 ) -> None:
-    words = ["sweep", str(small_archive), "-b", str(demo_bundle.folder), "-o", str(tmp_path / "r")]
+    words = ["sweep", str(small_archive), "-b", str(light_bundle.folder), "-o", str(tmp_path / "r")]
     done = CliRunner().invoke(cxrsweep, [*words, "--pseudonymise", str(tmp_path / "none")])
     assert done.exit_code == 1
     assert "head -c 32 /dev/urandom" in done.stderr

@@ -23,25 +23,25 @@ PROGRAM = Path(sys.executable).with_name("cxrsweep")
 
 
 def test_finished_run_is_not_redone(
-    small_archive: Path, demo_bundle: Bundle, tmp_path: Path
+    small_archive: Path, light_bundle: Bundle, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    sweep([small_archive], demo_bundle, run, SweepOptions(shard_size=5))
+    sweep([small_archive], light_bundle, run, SweepOptions(shard_size=5))
     before = {path.name: path.stat().st_mtime_ns for path in (run / "parts").iterdir()}
     results = (run / "results.csv").read_bytes()
-    summary = sweep([small_archive], demo_bundle, run, SweepOptions(shard_size=5))
+    summary = sweep([small_archive], light_bundle, run, SweepOptions(shard_size=5))
     assert {path.name: path.stat().st_mtime_ns for path in (run / "parts").iterdir()} == before
     assert (run / "results.csv").read_bytes() == results
     assert (summary.ok, summary.is_finished) == (12, True)
 
 
 def test_index_is_frozen_at_the_first_start(
-    small_archive: Path, demo_bundle: Bundle, tmp_path: Path, encoded: Callable[..., bytes]
+    small_archive: Path, light_bundle: Bundle, tmp_path: Path, encoded: Callable[..., bytes]
 ) -> None:
     run = tmp_path / "run"
-    sweep([small_archive], demo_bundle, run)
+    sweep([small_archive], light_bundle, run)
     (small_archive / "late.png").write_bytes(encoded(".png"))
-    assert sweep([small_archive], demo_bundle, run).indexed == 12
+    assert sweep([small_archive], light_bundle, run).indexed == 12
 
 
 def test_stopped_sweep_keeps_its_shards_and_goes_on(
@@ -128,12 +128,12 @@ def test_interrupt_finishes_the_batch_and_says_how_to_go_on(
 
 
 def test_other_bundle_is_refused_with_the_difference(
-    small_archive: Path, demo_bundle: Bundle, tmp_path: Path
+    small_archive: Path, light_bundle: Bundle, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    sweep([small_archive], demo_bundle, run)
+    sweep([small_archive], light_bundle, run)
     folder = tmp_path / "other"
-    shutil.copytree(demo_bundle.folder, folder)
+    shutil.copytree(light_bundle.folder, folder)
     manifest: dict[str, Any] = json.loads((folder / "bundle.json").read_text())
     manifest["recipe"]["crop"]["margin"] = 0.1
     (folder / "bundle.json").write_text(json.dumps(manifest))
@@ -142,15 +142,15 @@ def test_other_bundle_is_refused_with_the_difference(
 
 
 def test_other_networks_are_refused(
-    small_archive: Path, demo_bundle: Bundle, tmp_path: Path
+    small_archive: Path, light_bundle: Bundle, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    sweep([small_archive], demo_bundle, run)
+    sweep([small_archive], light_bundle, run)
     record = json.loads((run / "run.json").read_text())
     record["bundle"]["fingerprint"] = "0" * 64
     (run / "run.json").write_text(json.dumps(record))
     with pytest.raises(RunError, match="other networks"):
-        sweep([small_archive], demo_bundle, run)
+        sweep([small_archive], light_bundle, run)
 
 
 @pytest.mark.parametrize(
@@ -163,37 +163,41 @@ def test_other_networks_are_refused(
 )
 def test_other_options_are_refused(
     small_archive: Path,
-    demo_bundle: Bundle,
+    light_bundle: Bundle,
     tmp_path: Path,
     options: SweepOptions,
     difference: str,
 ) -> None:
     run = tmp_path / "run"
-    sweep([small_archive], demo_bundle, run)
+    sweep([small_archive], light_bundle, run)
     with pytest.raises(RunError) as refused:
-        sweep([small_archive], demo_bundle, run, options)
+        sweep([small_archive], light_bundle, run, options)
     assert difference in str(refused.value)
 
 
-def test_other_archive_is_refused(small_archive: Path, demo_bundle: Bundle, tmp_path: Path) -> None:
+def test_other_archive_is_refused(
+    small_archive: Path, light_bundle: Bundle, tmp_path: Path
+) -> None:
     run = tmp_path / "run"
-    sweep([small_archive], demo_bundle, run)
+    sweep([small_archive], light_bundle, run)
     with pytest.raises(RunError, match="archives: was"):
-        sweep([small_archive / "study-0"], demo_bundle, run)
+        sweep([small_archive / "study-0"], light_bundle, run)
 
 
 def test_folder_that_is_no_run_is_refused(
-    small_archive: Path, demo_bundle: Bundle, tmp_path: Path
+    small_archive: Path, light_bundle: Bundle, tmp_path: Path
 ) -> None:
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.tex").write_text("precious")
     with pytest.raises(RunError, match="not a run folder"):
-        sweep([small_archive], demo_bundle, tmp_path / "thesis")
+        sweep([small_archive], light_bundle, tmp_path / "thesis")
 
 
-def test_run_folder_inside_the_archive_is_refused(small_archive: Path, demo_bundle: Bundle) -> None:
+def test_run_folder_inside_the_archive_is_refused(
+    small_archive: Path, light_bundle: Bundle
+) -> None:
     with pytest.raises(RunError, match="inside the archive"):
-        sweep([small_archive], demo_bundle, small_archive / "run")
+        sweep([small_archive], light_bundle, small_archive / "run")
     assert not (small_archive / "run").exists()
 
 
@@ -212,10 +216,10 @@ def test_run_goes_on_from_another_folder(
 
 @pytest.mark.parametrize("damage", ["removed", "shortened", "no record"])
 def test_run_whose_index_is_lost_or_changed_is_refused(
-    small_archive: Path, demo_bundle: Bundle, tmp_path: Path, damage: str
+    small_archive: Path, light_bundle: Bundle, tmp_path: Path, damage: str
 ) -> None:
     run = tmp_path / "run"
-    sweep([small_archive], demo_bundle, run)
+    sweep([small_archive], light_bundle, run)
     if damage == "removed":
         (run / "index.csv").unlink()
     elif damage == "shortened":
@@ -225,24 +229,24 @@ def test_run_whose_index_is_lost_or_changed_is_refused(
         (run / "run.json").unlink()
     before = (run / "results.csv").read_bytes()
     with pytest.raises(RunError, match=r"missing or was changed|not a run folder"):
-        sweep([small_archive], demo_bundle, run)
+        sweep([small_archive], light_bundle, run)
     assert (run / "results.csv").read_bytes() == before
 
 
 def test_part_that_lost_a_row_is_noticed_and_can_be_redone(
-    small_archive: Path, demo_bundle: Bundle, tmp_path: Path
+    small_archive: Path, light_bundle: Bundle, tmp_path: Path
 ) -> None:
     options, run = SweepOptions(shard_size=5), tmp_path / "run"
-    sweep([small_archive], demo_bundle, run, options)
+    sweep([small_archive], light_bundle, run, options)
     results, part = (run / "results.csv").read_bytes(), run / "parts" / "000001.csv"
     part.write_bytes(b"".join(part.read_bytes().splitlines(keepends=True)[:-1]))
     with pytest.raises(TableError, match="4 rows for 5 radiographs"):
-        sweep([small_archive], demo_bundle, run, options)
+        sweep([small_archive], light_bundle, run, options)
     part.unlink()
-    assert sweep([small_archive], demo_bundle, run, options).is_finished
+    assert sweep([small_archive], light_bundle, run, options).is_finished
     assert (run / "results.csv").read_bytes() == results
     part.with_suffix(".json").unlink()
-    assert sweep([small_archive], demo_bundle, run, options).is_finished
+    assert sweep([small_archive], light_bundle, run, options).is_finished
 
 
 def test_run_in_use_is_refused(small_archive: Path, demo_bundle: Bundle, tmp_path: Path) -> None:
@@ -256,12 +260,12 @@ def test_run_in_use_is_refused(small_archive: Path, demo_bundle: Bundle, tmp_pat
 
 
 def test_changed_package_version_is_noted(
-    small_archive: Path, demo_bundle: Bundle, tmp_path: Path
+    small_archive: Path, light_bundle: Bundle, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    sweep([small_archive], demo_bundle, run)
+    sweep([small_archive], light_bundle, run)
     record = json.loads((run / "run.json").read_text())
     record["versions"]["openvino"] = "2020.1"
     (run / "run.json").write_text(json.dumps(record))
-    summary = sweep([small_archive], demo_bundle, run)
+    summary = sweep([small_archive], light_bundle, run)
     assert any("openvino was 2020.1" in note for note in summary.notes)
