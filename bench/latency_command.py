@@ -9,6 +9,7 @@ import click
 from cxrsweep.bench.gpu_state import gpu_state
 from cxrsweep.bench.kits import kit_on
 from cxrsweep.bench.latency import measured_latency
+from cxrsweep.bench.options import json_option
 from cxrsweep.bench.results import Latency, Spread, setup_of, write_result
 from cxrsweep.bench.workload import opened_workload
 from cxrsweep.engine.bundle import FP16_GRAPH, FP32_GRAPH, open_bundle
@@ -31,7 +32,7 @@ CPU_BATCHES, GPU_BATCHES = (1, 4, 16), (1, 4, 16, 64, 256)
     "--seconds", type=click.FloatRange(min=1), default=60.0,
     help="Most to measure for, after warming up; less where every interval is narrow before.",
 )  # fmt: skip
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write JSON.")
+@json_option
 def latency(
     bundle: Path,
     archive: Path | None,
@@ -63,6 +64,7 @@ def latency(
             setup=setup_of(opened, FP16_GRAPH if chosen.gpu else FP32_GRAPH, chosen),
             files=workload.described(),
             runner=name,
+            threads=threads,
             batches=figures,
             gpu_before=before,
             gpu_after=gpu_state(chosen.gpu),

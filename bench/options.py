@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,20 @@ from cxrsweep.engine.stages import CPU_BATCH
 Command = Callable[..., Any]
 
 
+def json_option(command: Command) -> Command:
+    """The option --json FILE; a folder that is not there is told before anything is measured."""
+    return click.option(
+        "--json", "json_file", type=click.Path(path_type=Path, dir_okay=False),
+        callback=_writable, help="Also write JSON.",
+    )(command)  # fmt: skip
+
+
+def _writable(_: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    if path and not os.access(path.absolute().parent, os.W_OK):
+        raise click.BadParameter(f"{path.absolute().parent} is no folder that can be written to")
+    return path
+
+
 def measured_command(rounds: int) -> Callable[[Command], Command]:
     """Arguments and options of a benchmark of whole sweeps.
 
@@ -37,9 +52,7 @@ def measured_command(rounds: int) -> Callable[[Command], Command]:
         ),
         click.option("--threads", type=click.IntRange(min=1), default=cores, help="CPU cores."),
         click.option("--rounds", type=click.IntRange(min=1), default=rounds, help="Repetitions."),
-        click.option(
-            "--json", "json_file", type=click.Path(path_type=Path), help="Also write JSON."
-        ),
+        json_option,
     )  # fmt: skip
 
     def decorate(command: Command) -> Command:

@@ -110,6 +110,7 @@ class Latency(_Plain):
 
     Attributes:
         runner: what executed on what.
+        threads: CPU cores that it used.
         gpu_before, gpu_after: clocks, temperature, power and throttling; empty on a CPU.
     """
 
@@ -118,6 +119,7 @@ class Latency(_Plain):
     setup: Setup
     files: Files
     runner: str
+    threads: int
     batches: list[LatencyBatch]
     gpu_before: dict[str, str | float] = Field(default_factory=dict)
     gpu_after: dict[str, str | float] = Field(default_factory=dict)

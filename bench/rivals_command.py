@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from importlib.resources import as_file, files
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -12,6 +13,7 @@ from cxrsweep.bench.options import measured_command, opened_subject
 from cxrsweep.bench.results import Rival, Rivals, write_result
 from cxrsweep.bench.rivals_race import contestants_on_cpu, raced
 from cxrsweep.bench.throughput_command import described_files, described_throughput
+from cxrsweep.engine.recipe import recipe_from_toml
 
 
 @click.command()
@@ -42,9 +44,11 @@ def rivals(
         cxrsweep bench rivals demo/bundle
         cxrsweep bench rivals my-bundle radiographs/ --recipe my-recipe.toml
     """
+    _require_rivals()
     with contextlib.ExitStack() as stack:
         if recipe is None:
             recipe = stack.enter_context(as_file(files("cxrsweep.export.demo"))) / "recipe.toml"
+        recipe_from_toml(recipe)  # a wrong one is told before anything is measured
         subject = stack.enter_context(opened_subject(bundle, archive, "cpu", batch, threads))
         result = raced(
             subject,
@@ -55,6 +59,15 @@ def rivals(
     click.echo(described_rivals(result))
     if json_file:
         write_result(json_file, result)
+
+
+def _require_rivals() -> None:
+    missing = [name for name in ("torch", "monai", "onnxruntime") if find_spec(name) is None]
+    if missing:
+        raise click.ClickException(
+            f"the rivals need {', '.join(missing)}; in the checkout of cxrsweep:"
+            " pip install -c constraints.txt torch '.[export]'"
+        )
 
 
 def described_rivals(result: Rivals) -> str:

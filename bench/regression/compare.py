@@ -111,6 +111,7 @@ def _refuse_different(first: Latency | Throughput, second: Latency | Throughput)
         "bundle": (first.setup.bundle_sha256[:12], second.setup.bundle_sha256[:12]),
         "files": (first.files, second.files),
         "batch": (getattr(first, "batch", None), getattr(second, "batch", None)),
+        "number of cores": (first.threads, second.threads),
     }
     for name, (old, new) in same.items():
         if old != new:

@@ -15,6 +15,7 @@ from pathlib import Path
 from cxrsweep.bench.regression.verdict import GateError
 
 Say = Callable[[str], None]
+PACKAGES = ("engine", "export", "bench")
 
 
 def repository_of(folder: Path) -> Path:
@@ -32,18 +33,30 @@ def revision_tree(repository: Path, revision: str, target: Path) -> None:
     Raises:
         GateError: git knows no such revision.
     """
-    packed = _git(repository, "archive", "--format=tar", f"{revision}^{{commit}}")
+    try:
+        commit = _git(
+            repository, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}"
+        )
+    except GateError as error:
+        raise GateError(
+            f"{repository} has no revision {revision!r}; `git log` lists them"
+        ) from error
+    packed = _git(repository, "archive", "--format=tar", commit.decode().strip())
     with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
         tar.extractall(target, filter="data")
 
 
 def working_tree(repository: Path, target: Path) -> None:
-    """Copy the files of the checkout as they are now, without what git ignores.
+    """Copy the project's files as they are now: what git tracks, and new files in its packages.
+
+    Whatever else lies in a checkout stays there: it may be an archive of radiographs.
 
     Raises:
         GateError: git does not answer.
     """
-    listed = _git(repository, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    listed = _git(repository, "ls-files", "-z", "--cached")
+    new = ("ls-files", "-z", "--others", "--exclude-standard", "--", *PACKAGES)
+    listed += _git(repository, *new)
     for name in filter(None, listed.decode("utf-8", "surrogateescape").split("\0")):
         source = repository / name
         if source.is_file():

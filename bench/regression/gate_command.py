@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from cxrsweep.bench.options import json_option
 from cxrsweep.bench.regression.gate import measured_gate
 from cxrsweep.bench.regression.verdict import EXIT_CODES, NOTHING_MEASURED, GateError, Verdict
 from cxrsweep.bench.results import Gate, write_result
@@ -30,7 +31,7 @@ from cxrsweep.engine.hardware.machine import cores
     help="Most to measure for; installing comes on top.",
 )  # fmt: skip
 @click.option("--threads", type=click.IntRange(min=1), default=cores, help="CPU cores.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write JSON.")
+@json_option
 def gate(
     bundle: Path | None,
     archive: Path | None,

@@ -98,11 +98,14 @@ def read_file(content: bytes, limits: Limits) -> Read:
 
 def _read_file(content: bytes, limits: Limits) -> Read:
     start = PREAMBLE_BYTES if content[128:PREAMBLE_BYTES] == b"DICM" else 0
-    meta, start = _file_meta(content, start)
+    first = start
+    meta, start = _file_meta(content, first)
     syntax = meta.uid("TransferSyntaxUID")
     if syntax == DeflatedExplicitVRLittleEndian:
         return _read_deflated(content, start, limits)
     elements, place, end = _read_body(content, start, syntax)
+    if place is None and _ends_within_a_head(content, first, start, syntax):
+        end = len(content) + 1
     _check_whole(elements, place, end, len(content))
     return Read(elements, syntax, place)
 
@@ -160,6 +163,36 @@ def _read_body(content: bytes, start: int, syntax: str) -> tuple[Elements, Pixel
     dataset.update(before)
     place = _pixel_place(content, stream.tell(), is_little_endian)
     return Elements(dataset, is_little_endian), place, stream.tell()
+
+
+class _NotedStream(BytesIO):
+    """Notes whether a read came upon the end."""
+
+    is_short = False
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        found = super().read(size)
+        self.is_short |= 0 < len(found) < (size or 0)
+        return found
+
+
+def _ends_within_a_head(content: bytes, first: int, start: int, syntax: str) -> bool:
+    """Whether a file ends within the head of an element, which pydicom passes over.
+
+    Args:
+        content: of a file without pixels.
+        first: where its first element begins.
+        start: where its data set begins.
+        syntax: its transfer syntax, or "".
+    """
+    stream = _NotedStream(content)
+    stream.seek(first)
+    _elements(stream, _is_implicit(content, first), True, [], lambda tag: tag >> 16 != 2)
+    if not stream.is_short:
+        stream.seek(start)
+        encoding = encoding_of(content, start, syntax)
+        _elements(stream, *encoding, [], lambda tag: tag >= _FLOAT_PIXELS)
+    return stream.is_short
 
 
 def encoding_of(content: bytes, start: int, syntax: str) -> tuple[bool, bool]:

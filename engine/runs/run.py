@@ -201,6 +201,8 @@ class Run:
             self.folder.write_record(record)
             record["counts"] |= self._index(archives)
             record["index_sha256"] = file_sha256(self.folder.index)
+            if self._pseudonyms:
+                record["mapping_sha256"] = file_sha256(self.folder.mapping)
         else:
             self._refuse_other(record, identity)
             self._refuse_other_index(record)
@@ -269,11 +271,18 @@ class Run:
             yield entry
 
     def _refuse_other_index(self, record: dict[str, Any]) -> None:
-        index = self.folder.index
+        index, mapping = self.folder.index, self.folder.mapping
         if not index.is_file() or file_sha256(index) != record["index_sha256"]:
             raise RunError(
                 f"{index} is missing or was changed since this run began, so its parts could not be"
                 " joined rightly; put it back, or give another -o to start afresh"
+            )
+        if "mapping_sha256" not in record:
+            return
+        if not mapping.is_file() or file_sha256(mapping) != record["mapping_sha256"]:
+            self.notes.append(
+                f"{mapping} was taken away or changed: which radiograph a pseudonym stands for is"
+                " known from your own copy alone"
             )
 
     def _refuse_other(self, record: dict[str, Any], identity: dict[str, Any]) -> None:

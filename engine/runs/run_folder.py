@@ -178,10 +178,21 @@ class RunFolder:
         whole.replace(part)
 
     def meters(self, shards: Iterable[Shard]) -> Iterator[tuple[Shard, ShardMeter]]:
-        """What each finished shard cost."""
+        """What each finished shard cost.
+
+        Raises:
+            TableError: the figures of one are damaged.
+        """
         for shard in shards:
             path = (self.parts / shard.part_name).with_suffix(".json")
-            yield shard, shard_meter_from_json(json.loads(path.read_text()))
+            try:
+                meter = shard_meter_from_json(json.loads(path.read_bytes()))
+            except (ValueError, TypeError, AttributeError) as error:
+                raise TableError(
+                    f"{path} is damaged ({type(error).__name__}); delete it and start the same"
+                    " command again to redo this shard"
+                ) from error
+            yield shard, meter
 
     def join(self, recipe: Recipe, shards: Sequence[Shard]) -> None:
         """Join the parts into results.csv and what they cost into throughput.csv.
@@ -280,6 +291,9 @@ def _throughput_row(shard: Shard, meter: ShardMeter) -> list[str]:
     return [*map(str, counts), *timing]
 
 
+_RECORD_KEYS = ("status", "bundle", "archives", "counts", "hardware", "versions", "starts")
+
+
 def read_record(folder: Path) -> dict[str, Any]:
     """Read run.json of a run.
 
@@ -299,4 +313,7 @@ def read_record(folder: Path) -> dict[str, Any]:
             f"{path} has schema version {found!r}, this cxrsweep reads"
             f" {SCHEMA_VERSION}; use the version that made the run, or start a new run folder"
         )
+    missing = [key for key in _RECORD_KEYS if key not in record]
+    if missing:
+        raise RunError(f"{path} lacks {', '.join(missing)}; start a new run folder")
     return record

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+import re
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ from cxrsweep.engine.decode.formats.samples import grey_of
 from cxrsweep.engine.failures import FailureCode, Refused
 from cxrsweep.engine.gate.header import Header
 from cxrsweep.engine.gate.pnm_walk import PnmFacts, pnm_facts
+
+_COMMENT = re.compile(rb"#[^\r\n]*")
 
 
 def decode(content: bytes, header: Header) -> NDArray[Any]:
@@ -63,11 +65,19 @@ def _bits(content: bytes, facts: PnmFacts) -> NDArray[Any]:
 
 
 def _written(content: bytes, facts: PnmFacts) -> NDArray[Any]:
-    """Numbers as text: up to 65535, so that what is larger stays larger than white."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of what follows the numbers
-        numbers = np.fromstring(content[facts.start :].decode("latin-1"), np.int64, sep=" ")
-    return _counted(numbers.clip(-1, 65536), facts).astype(np.uint32)
+    """Numbers as text, comments left out; whatever follows the last that is needed is not read.
+
+    What is larger than any white stays so, up to 65536.
+    """
+    count = facts.width * facts.height * facts.channels
+    words = _COMMENT.sub(b" ", content[facts.start :]).split(maxsplit=count)[:count]
+    try:
+        numbers = np.array(words, np.int64)
+    except (ValueError, OverflowError) as error:
+        raise Refused(FailureCode.CORRUPT, "pnm with something else than numbers") from error
+    if len(numbers) and numbers.min() < 0:
+        raise Refused(FailureCode.CORRUPT, "pnm with a number below 0")
+    return _counted(numbers.clip(0, 65536), facts).astype(np.uint32)
 
 
 def _counted(numbers: NDArray[Any], facts: PnmFacts) -> NDArray[Any]:

@@ -49,7 +49,9 @@ def spread(p50: float, half: float) -> Spread:
 def latency(p50: float, half: float, **changes: Any) -> Latency:
     one = spread(p50, half)
     batch = LatencyBatch(batch=1, host_to_scores=one, file_to_scores=one, **one.model_dump())
-    return Latency(setup=setup(**changes), files=FILES, runner="r", batches=[batch])
+    threads = changes.pop("threads", 2)
+    about = {"setup": setup(**changes), "files": FILES, "runner": "r", "threads": threads}
+    return Latency(batches=[batch], **about)
 
 
 def throughput(rounds: list[float]) -> Throughput:
@@ -99,6 +101,8 @@ def test_rates_turn_into_times() -> None:
 def test_different_things_are_refused_by_name() -> None:
     with pytest.raises(ResultError, match="another kind"):
         compared(latency(1, 0.1), throughput([1.0] * 3), 0.05)
+    with pytest.raises(ResultError, match="another number of cores"):
+        compared(latency(1, 0.1), latency(1, 0.1, threads=1), 0.05)
     with pytest.raises(ResultError, match="another bundle"):
         compared(latency(1, 0.1), latency(1, 0.1, bundle_sha256="b" * 64), 0.05)
 

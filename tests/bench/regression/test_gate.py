@@ -86,7 +86,10 @@ def test_outside_a_checkout_nothing_is_measured(tmp_path: Path) -> None:
 def test_the_new_revision_is_the_checkout_with_its_changes(checkout: Path, tmp_path: Path) -> None:
     (checkout / "engine" / "new.py").write_text("CHANGED = True\n")
     (checkout / ".gitignore").write_text("*.log\n")
-    (checkout / "noise.log").write_text("ignored")
+    (checkout / "engine" / "noise.log").write_text("ignored")
+    (checkout / "my-radiographs").mkdir()
+    (checkout / "my-radiographs" / "a.jpg").write_text("somebody's")
     working_tree(checkout, tmp_path / "copy")
     assert (tmp_path / "copy" / "engine" / "new.py").read_text() == "CHANGED = True\n"
-    assert not (tmp_path / "copy" / "noise.log").exists()
+    assert not (tmp_path / "copy" / "engine" / "noise.log").exists()
+    assert not (tmp_path / "copy" / "my-radiographs").exists()

@@ -339,3 +339,18 @@ def test_kinds_of_tiff_that_would_come_out_wrong_are_unsupported(
     grey: Grey, make: Callable[[NDArray[np.uint8]], bytes]
 ) -> None:
     assert refusal(make(tinted(grey))) == FailureCode.UNSUPPORTED
+
+
+@pytest.mark.parametrize("rest", [b"\0", b"\x1a", b"\nP2\n1 1\n255\n0\n", b" trailing words", b""])
+def test_plain_pnm_takes_comments_and_whatever_follows_its_numbers(rest: bytes) -> None:
+    pixels = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
+    text = b"P2\n4 3\n255\n" + b"\n".join(b" ".join(b"%d" % n for n in row) for row in pixels)
+    text = text.replace(b"\n80", b" # a comment 7 7 7\n80")
+    np.testing.assert_array_equal(decoded(text + b" " + rest), pixels)
+
+
+@pytest.mark.parametrize("number", [b"x", b"-1", b"9" * 30, b"1.5"])
+def test_plain_pnm_with_something_else_is_corrupt(number: bytes) -> None:
+    with pytest.raises(Refused) as caught:
+        decoded(b"P2\n2 2\n255\n1 2 " + number + b" 4\n")
+    assert caught.value.code is FailureCode.CORRUPT

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from io import BytesIO
 
 import imagecodecs
 import numpy as np
@@ -19,7 +20,7 @@ from dicom_files import (
     smooth,
     written,
 )
-from pydicom import Dataset, uid
+from pydicom import Dataset, dcmread, uid
 
 from cxrsweep.engine.dicom.dataset import MAX_ELEMENTS
 from cxrsweep.engine.dicom.header import DicomHeader, dicom_header, is_dicom
@@ -275,3 +276,15 @@ def test_random_damage_of_fragments_and_rle_gives_a_code_or_a_frame() -> None:
         damaged = bytearray(content)
         damaged[start + rng.integers(12, 100)] = rng.integers(0, 256)
         assert shape_of_frame(bytes(damaged))[0] in (None, PIXELS.shape)
+
+
+@pytest.mark.parametrize("name", ["explicit", "implicit", "big-endian"])
+def test_a_file_cut_within_an_element_of_its_data_set_is_truncated(name: str) -> None:
+    content = native_file(PIXELS, 12, NATIVE[name])
+    whole = dcmread(BytesIO(content))
+    start = content.index(SOP_INSTANCE.encode(), 300)  # the second element
+    end = dicom_header(content, LIMITS).place.start - 12
+    codes = [refused(content[:size]).code for size in range(start, end)]
+    # Between two elements nothing tells that another should follow.
+    assert codes.count(FailureCode.TRUNCATED) >= len(codes) - len(whole)
+    assert set(codes) <= {FailureCode.TRUNCATED, FailureCode.NO_PIXELS}

@@ -190,6 +190,16 @@ def test_stopped_sweep_goes_on_with_the_same_pseudonyms(
     assert (run / "results.csv").read_bytes() == (tmp_path / "whole/results.csv").read_bytes()
 
 
+def test_a_mapping_that_is_gone_is_told(
+    small_archive: Path, light_bundle: Bundle, keyfile: Path, tmp_path: Path
+) -> None:
+    options, run = SweepOptions(pseudonymise=keyfile), tmp_path / "run"
+    assert not sweep([small_archive], light_bundle, run, options).notes
+    (run / "pseudonyms.csv").unlink()
+    (note,) = sweep([small_archive], light_bundle, run, options).notes
+    assert "pseudonyms.csv was taken away or changed" in note
+
+
 def test_another_key_or_none_is_refused(
     small_archive: Path, light_bundle: Bundle, keyfile: Path, tmp_path: Path
 ) -> None:

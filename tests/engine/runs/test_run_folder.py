@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from cxrsweep.engine import Bundle, SweepOptions, sweep
 from cxrsweep.engine.archive import Entry
-from cxrsweep.engine.errors import TableError
+from cxrsweep.engine.errors import RunError, TableError
 from cxrsweep.engine.meter import ShardMeter
 from cxrsweep.engine.recipe import Recipe
-from cxrsweep.engine.runs.run_folder import RunFolder
+from cxrsweep.engine.runs.run_folder import RunFolder, read_record
 from cxrsweep.engine.runs.shard import Shard, shards_of
 from cxrsweep.engine.runs.table import Row
 
@@ -73,3 +75,31 @@ def test_shards_cover_the_index_once() -> None:
     assert [shard.count for shard in shards] == [256, 256, 256, 233]
     assert [shard.start for shard in shards] == [0, 256, 512, 768]
     assert shards_of(0, 256) == []
+
+
+def test_damaged_figures_of_a_part_are_named(
+    small_archive: Path, light_bundle: Bundle, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    sweep([small_archive], light_bundle, run, SweepOptions(shard_size=6))
+    figures = run / "parts" / "000001.json"
+    figures.write_text("{")
+    with pytest.raises(TableError, match=r"000001\.json is damaged .* delete it"):
+        sweep([small_archive], light_bundle, run, SweepOptions(shard_size=6))
+    figures.unlink()
+    assert sweep([small_archive], light_bundle, run, SweepOptions(shard_size=6)).ok == 12
+
+
+@pytest.mark.parametrize("key", ["counts", "starts", "hardware", "bundle"])
+def test_a_record_that_lacks_a_key_is_refused(
+    small_archive: Path, light_bundle: Bundle, tmp_path: Path, key: str
+) -> None:
+    run = tmp_path / "run"
+    sweep([small_archive], light_bundle, run)
+    record = json.loads((run / "run.json").read_text())
+    del record[key]
+    (run / "run.json").write_text(json.dumps(record))
+    with pytest.raises(RunError, match=f"lacks {key}"):
+        sweep([small_archive], light_bundle, run)
+    with pytest.raises(RunError, match=f"lacks {key}"):
+        read_record(run)
