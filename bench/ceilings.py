@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from cxrsweep.bench.kits import Kit, Pixels, decoded, opened_decoder, opened_runner
+from cxrsweep.bench.kits import (
+    USUAL_SHARE,
+    Kit,
+    Pixels,
+    decoded,
+    opened_decoder,
+    opened_runner,
+)
 from cxrsweep.engine.archive import Contents
 from cxrsweep.engine.decode.batches import Batch, batches_of
 from cxrsweep.engine.gate.gate import header_of
@@ -27,7 +34,6 @@ from cxrsweep.engine.stages import AnyDecoder
 
 SHARD = 256
 PASSES = 2
-USUAL_SHARE = 0.65
 CHUNK = 8
 
 
@@ -86,7 +92,7 @@ class StagePasses:
         self.passes: dict[str, Callable[[], object]] = {
             "read": lambda: _read(contents, files, threads),
             "gate": lambda: _in_threads(threads, files, _check),
-            "decode": lambda: _decode(kit, decoder, batches),
+            "decode": lambda: run_decoder(kit, decoder, batches),
             "network": lambda: run_network(runner, resident),
             "write": lambda: _write(kit, batches, scores, batch),
         }
@@ -130,7 +136,8 @@ def _read(contents: Contents, files: Sequence[Checked], threads: int) -> None:
     _in_threads(threads + 1, files, lambda file: contents.content(file.entry))
 
 
-def _decode(kit: Kit, decoder: AnyDecoder, batches: Sequence[Sequence[Checked]]) -> None:
+def run_decoder(kit: Kit, decoder: AnyDecoder, batches: Sequence[Sequence[Checked]]) -> None:
+    """Decode batches without waiting between them, as a sweep does."""
     for group in batches:
         pixels = decoded(decoder, group).pixels
     kit.wait_for(pixels)

@@ -27,10 +27,6 @@ class Interval:
         """Larger distance of an end from the value, as a share of the value."""
         return max(self.high - self.value, self.value - self.low) / self.value
 
-    def meets(self, other: Interval) -> bool:
-        """Whether the two have a value in common."""
-        return self.low <= other.high and other.low <= self.high
-
 
 def median_interval(rounds: Sequence[Sequence[float]]) -> Interval:
     """Median of all measurements, with the interval that the medians of the rounds give it.

@@ -11,7 +11,7 @@ from itertools import cycle
 import numpy as np
 
 from cxrsweep.bench.intervals import median_interval
-from cxrsweep.bench.kits import Kit, decoded, opened_decoder, opened_runner
+from cxrsweep.bench.kits import USUAL_SHARE, Kit, decoded, opened_decoder, opened_runner
 from cxrsweep.bench.results import LatencyBatch, Spread
 from cxrsweep.engine.reader import Checked
 from cxrsweep.engine.runners import Runner
@@ -95,7 +95,7 @@ def measured_latency(
         what executed on what, and the figures by size.
     """
     with contextlib.ExitStack() as stack:
-        decoder = stack.enter_context(opened_decoder(kit, max(batches), share=0.65))
+        decoder = stack.enter_context(opened_decoder(kit, max(batches), USUAL_SHARE))
         courses: list[_Course] = []
         for batch in batches:
             runner = stack.enter_context(opened_runner(kit, batch))

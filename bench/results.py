@@ -57,14 +57,14 @@ class Files(_Plain):
         megapixels: mean, as stored.
         kilobytes: mean, 1,000 bytes.
         codecs: kind -> radiographs.
-        cache: whether the system had them in memory.
+        cache: the system had them in memory.
     """
 
     radiographs: int
     megapixels: float
     kilobytes: float
     codecs: dict[str, int]
-    cache: Literal["warm", "cold"] = "warm"
+    cache: Literal["warm"] = "warm"
 
 
 class Spread(_Plain):
@@ -105,7 +105,15 @@ class LatencyBatch(Spread):
     file_to_scores: Spread
 
 
-class Latency(_Plain):
+class _Measured(_Plain):
+    """What every result of one bundle on some files has."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    setup: Setup
+    files: Files
+
+
+class Latency(_Measured):
     """What `bench latency` writes.
 
     Attributes:
@@ -114,10 +122,7 @@ class Latency(_Plain):
         gpu_before, gpu_after: clocks, temperature, power and throttling; empty on a CPU.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
     kind: Literal["latency"] = "latency"
-    setup: Setup
-    files: Files
     runner: str
     threads: int
     batches: list[LatencyBatch]
@@ -152,7 +157,7 @@ class Efficiency(_Plain):
     shared: float
 
 
-class Throughput(_Plain):
+class Throughput(_Measured):
     """What `bench throughput` writes.
 
     Attributes:
@@ -163,13 +168,9 @@ class Throughput(_Plain):
         shared_per_s: one over the sum of the stages' times.
         binding, runner_up: the slowest stages.
         advice: one line.
-        hardware_share: part of the JPEGs that the GPU's engines decode; None on a CPU.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
     kind: Literal["throughput"] = "throughput"
-    setup: Setup
-    files: Files
     batch: int
     threads: int
     end_to_end_per_s: float
@@ -180,7 +181,6 @@ class Throughput(_Plain):
     binding: str
     runner_up: str
     advice: str
-    hardware_share: dict[str, float] | None = None
 
 
 class Rival(_Plain):
@@ -235,7 +235,7 @@ class GateStage(_Plain):
     verdict: Literal["slower", "not slower", "cannot tell"]
 
 
-class Gate(_Plain):
+class Gate(_Measured):
     """What `bench gate` writes.
 
     Attributes:
@@ -243,10 +243,7 @@ class Gate(_Plain):
         threshold: share that is too much.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
     kind: Literal["gate"] = "gate"
-    setup: Setup
-    files: Files
     against: str
     threshold: float
     verdict: Literal["slower", "not slower", "cannot tell"]

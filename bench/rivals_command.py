@@ -25,7 +25,7 @@ from cxrsweep.engine.recipe import recipe_from_toml
 def rivals(
     bundle: Path,
     archive: Path | None,
-    batch: int,
+    batch: int | None,
     threads: int,
     rounds: int,
     recipe: Path | None,

@@ -110,7 +110,7 @@ def watcher_for_terminal() -> Iterator[Watcher]:
 )
 @click.option(
     "--audit", type=click.FloatRange(0, 1), default=SweepOptions.audit, metavar="FRACTION",
-    help="Share of the radiographs that are decoded a second way and compared.",
+    help="Share of the plain JPEG and PNG that are decoded a second way and compared.",
 )  # fmt: skip
 @click.option(
     "--no-supervisor", is_flag=True,

@@ -9,13 +9,12 @@ from cxrsweep.bench.gpu.agreement import are_equal
 from cxrsweep.bench.gpu.files import files_of, repeated
 from cxrsweep.bench.gpu.kit import opened_kit
 from cxrsweep.bench.gpu.setting import Note, Setting
-from cxrsweep.bench.kits import Kit, decoded, opened_decoder, opened_runner
+from cxrsweep.bench.kits import USUAL_SHARE, Kit, decoded, opened_decoder, opened_runner
 from cxrsweep.engine.reader import Checked
 from cxrsweep.engine.runners import Pending, Runner, Scores
 from cxrsweep.engine.stages import AnyDecoder
 
 BATCHES = 200
-SHARE = 0.65
 RESERVE_S = 8.0
 
 
@@ -23,7 +22,7 @@ def compare_handovers(setting: Setting, note: Note) -> None:
     """Score batches of several lengths both ways, then many in a row without waiting."""
     with (
         opened_kit(setting) as kit,
-        opened_decoder(kit, setting.batch, SHARE) as decoder,
+        opened_decoder(kit, setting.batch, USUAL_SHARE) as decoder,
         opened_runner(kit, setting.batch) as runner,
     ):
         batches = batches_of_lengths(files_of(setting, "jpeg-1024"), setting.batch)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cxrsweep.bench.ceilings import Ceilings
+from cxrsweep.bench.ceilings import Ceilings, run_decoder, run_network
 from cxrsweep.bench.gpu.files import (
     ARCHIVES,
     batches_of_files,
@@ -19,19 +19,16 @@ from cxrsweep.bench.gpu.files import (
 )
 from cxrsweep.bench.gpu.kit import opened_kit
 from cxrsweep.bench.gpu.setting import Note, Setting
-from cxrsweep.bench.kits import Kit, Pixels, decoded, opened_decoder, opened_runner
+from cxrsweep.bench.kits import USUAL_SHARE, Kit, decoded, opened_decoder, opened_runner
 from cxrsweep.bench.spread import Load, rate_of
 from cxrsweep.engine.decode.batches import pixels_of
 from cxrsweep.engine.decode.jpeg_share import CLASS_LIMITS_MP, NO_LIMIT_MP, SHARES
 from cxrsweep.engine.gate.header import Limits
 from cxrsweep.engine.reader import Checked, Reader
-from cxrsweep.engine.runners import Runner
-from cxrsweep.engine.stages import AnyDecoder
 
 COPY_BYTES, COPIES = 256 * 2**20, 20
 NETWORK_BATCHES = 8
 LEAST_IN_GROUP = 8
-USUAL_SHARE = 0.65
 RESERVE_S = 8.0
 
 
@@ -93,16 +90,7 @@ def network_rate(kit: Kit, files: Sequence[Checked], setting: Setting) -> dict[s
         count = 1 if setting.quick else NETWORK_BATCHES
         side = kit.bundle.recipe.side
         load = Load(count * setting.batch, count * setting.batch * side**2, 0)
-        return rate_of(load, lambda: _run(runner, resident, count), setting.measure_s)
-
-
-def _run(runner: Runner, pixels: Pixels, count: int) -> None:
-    in_flight = deque(runner.submit(pixels) for _ in range(min(count, runner.depth)))
-    for _ in range(count - len(in_flight)):
-        in_flight.append(runner.submit(pixels))
-        in_flight.popleft().result()
-    while in_flight:
-        in_flight.popleft().result()
+        return rate_of(load, lambda: run_network(runner, [resident] * count), setting.measure_s)
 
 
 def _archive(kit: Kit, files: Sequence[Checked], setting: Setting) -> dict[str, Any]:
@@ -138,17 +126,10 @@ def _decode_rates(
         with opened_decoder(kit, setting.batch, share) as decoder:
             rates[f"{share:g}"] = rate_of(
                 load_of(many),
-                lambda decoder=decoder: _decode(kit, decoder, batches),  # type: ignore[misc]
+                lambda decoder=decoder: run_decoder(kit, decoder, batches),  # type: ignore[misc]
                 setting.measure_s,
             )
     return rates
-
-
-def _decode(kit: Kit, decoder: AnyDecoder, batches: Sequence[Sequence[Checked]]) -> None:
-    """Decode without waiting between the batches, as a sweep does."""
-    for files in batches:
-        pixels = decoded(decoder, files).pixels
-    kit.wait_for(pixels)
 
 
 def _copies_per_s(load: Load, bytes_per_s: float) -> dict[str, float]:

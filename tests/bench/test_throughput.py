@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from cxrsweep.bench.ceilings import Ceilings
 from cxrsweep.bench.options import opened_subject
-from cxrsweep.bench.results import Throughput, read_result
+from cxrsweep.bench.results import Rivals, Throughput, read_result
 from cxrsweep.bench.throughput import BenchError, Round, finished, throughput_of
 from cxrsweep.engine import Bundle
 from cxrsweep.engine.cli import cxrsweep
@@ -61,3 +61,12 @@ def test_command_measures_every_stage(
 def test_a_failing_sweep_says_what_it_printed() -> None:
     with pytest.raises(BenchError, match="no such thing"):
         finished(["sh", "-c", "echo no such thing >&2; exit 4"])
+
+
+def test_shipped_evidence_is_read_by_the_reader_of_results() -> None:
+    files = sorted(
+        (Path(__file__).resolve().parents[2] / "bench" / "evidence").glob("rivals*.json")
+    )
+    assert files
+    for file in files:
+        assert isinstance(read_result(file), Rivals)

@@ -13,6 +13,7 @@ from cxrsweep.engine.failures import FailureCode, Refused
 from cxrsweep.engine.gate.header import Header
 from cxrsweep.engine.gate.pnm_walk import PnmFacts, pnm_facts
 
+_NUMBERS = re.compile(rb"[\s\d]*")
 _COMMENT = re.compile(rb"#[^\r\n]*")
 
 
@@ -69,14 +70,11 @@ def _written(content: bytes, facts: PnmFacts) -> NDArray[Any]:
 
     What is larger than any white stays so, up to 65536.
     """
-    count = facts.width * facts.height * facts.channels
-    words = _COMMENT.sub(b" ", content[facts.start :]).split(maxsplit=count)[:count]
-    try:
-        numbers = np.array(words, np.int64)
-    except (ValueError, OverflowError) as error:
-        raise Refused(FailureCode.CORRUPT, "pnm with something else than numbers") from error
-    if len(numbers) and numbers.min() < 0:
-        raise Refused(FailureCode.CORRUPT, "pnm with a number below 0")
+    found = _NUMBERS.match(_COMMENT.sub(b" ", content[facts.start :]))
+    text = found[0].strip() if found else b""
+    # NumPy takes no empty text; of a number that is too large it makes a large or a negative one.
+    numbers = np.fromstring(text.decode(), np.int64, sep=" ") if text else np.empty(0, np.int64)
+    numbers[numbers < 0] = 65536
     return _counted(numbers.clip(0, 65536), facts).astype(np.uint32)
 
 

@@ -24,6 +24,11 @@ def test_glibc_takes_the_settings() -> None:
     assert keep_memory_flat()
 
 
+def test_glibc_takes_the_settings_of_the_careful_lane() -> None:
+    code = "from cxrsweep.engine.hardware.memory import keep_memory_at_hand as keep; assert keep()"
+    subprocess.run([sys.executable, "-c", code], check=True)  # not in the process of the tests
+
+
 @pytest.mark.slow
 def test_five_times_the_files_take_no_more_memory(
     demo_bundle: Bundle, tmp_path: Path, encoded: Callable[..., bytes]
