@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cxrsweep.engine.decode.fast_lane import is_fast
 from cxrsweep.engine.reader import Checked, Rejected
@@ -55,7 +55,11 @@ def batches_of(
         if isinstance(checked, Rejected):
             yield checked
             continue
-        fast = is_fast(checked.header) and checked.entry.ordinal not in suspects
+        if checked.entry.ordinal in suspects:
+            checked = replace(checked, header=replace(checked.header, is_native=False))
+            fast = False
+        else:
+            fast = is_fast(checked.header)
         if lanes[fast].files and lanes[fast].pixels + pixels_of(checked) > max_pixels:
             yield lanes[fast]
             lanes[fast] = Batch(fast)

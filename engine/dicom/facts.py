@@ -150,3 +150,9 @@ class DicomHeader:
     def is_frontal(self) -> bool | None:
         """Whether ViewPosition says AP or PA; None where the file has none."""
         return is_frontal(self.view)
+
+    @property
+    def has_native_greys(self) -> bool:
+        """Whether its grey lies there as words of 8 or 16 bits, neither encoded nor deflated."""
+        is_stored = self.place.length is not None and self.place.deflated_from is None
+        return is_stored and self.samples.per_pixel == 1 and self.samples.allocated in (8, 16)

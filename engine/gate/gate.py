@@ -109,7 +109,8 @@ def _header_of_dicom(content: bytes, limits: Limits, frame: int) -> Header:
     from cxrsweep.engine.dicom.header import dicom_header
 
     found = dicom_header(content, limits, frame - 1 if frame else None)
-    return Header("dicom", found.columns, found.rows, found.samples.stored, frame=frame)
+    bits, is_native = found.samples.stored, found.has_native_greys
+    return Header("dicom", found.columns, found.rows, bits, frame=frame, is_native=is_native)
 
 
 def _header_by_signature(content: bytes, limits: Limits) -> Header:

@@ -41,6 +41,7 @@ class Header:
         orientation: EXIF orientation 1 to 8.
         frame: of a DICOM file, from 1, which is decoded whatever the state of the others; 0: the
             first one, of a file that must be whole.
+        is_native: its grey words lie in the file as they are: no decoder could die of them.
     """
 
     kind: Kind
@@ -49,6 +50,7 @@ class Header:
     bits: int
     orientation: int = UPRIGHT
     frame: int = 0
+    is_native: bool = False
 
     @property
     def shown_size(self) -> tuple[int, int]:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from cxrsweep.engine.decode.careful.child import FILES_PER_PROCESS, MESSAGE_BYTES, Slot
-from cxrsweep.engine.decode.grey import Uint8
+from cxrsweep.engine.decode.grey import Uint8, grey_pixels
 from cxrsweep.engine.failures import FailureCode, Refused
 from cxrsweep.engine.gate.header import Header, Kind
 
@@ -51,7 +51,9 @@ class _Outcome:
 
 
 class CarefulLane:
-    """Decodes files in processes that may die; started when the first file comes.
+    """Decodes files in processes that may die; started when the first file comes that needs one.
+
+    Native words need none: they are windowed in a thread, without going to a process and back.
 
     Args:
         processes: files decoded side by side.
@@ -85,8 +87,9 @@ class CarefulLane:
             for each (H, W, 1) uint8 as shown, or why there is none: DECODER_CRASHED, TIMEOUT,
             TOO_MUCH_MEMORY, or what the decoder says.
         """
-        if self._nursery is None or self._nursery.poll() is not None:
-            self._start({header.kind for header in headers})
+        kinds = {header.kind for header in headers if not header.is_native}
+        if kinds and (self._nursery is None or self._nursery.poll() is not None):
+            self._start(kinds)
         outcomes = list(self._threads.map(self._decoded, contents, headers))
         died = {outcome.pid for outcome in outcomes if outcome.is_crash}
         for place, outcome in enumerate(outcomes):
@@ -100,6 +103,8 @@ class CarefulLane:
         self._end()
 
     def _decoded(self, content: bytes, header: Header, *, is_alone: bool = False) -> _Outcome:
+        if header.is_native:
+            return _Outcome(os.getpid(), _decoded_here(content, header))
         workplace = self._free.get()
         try:
             if is_alone:
@@ -137,6 +142,15 @@ class CarefulLane:
         for workplace in self._workplaces:
             workplace.handed_over()
             self._free.put(workplace)
+
+
+def _decoded_here(content: bytes, header: Header) -> Uint8 | Refused:
+    try:
+        return grey_pixels(content, header)
+    except Refused as reason:
+        return reason
+    except MemoryError:
+        return Refused(FailureCode.TOO_MUCH_MEMORY, "no memory for it")
 
 
 class _Workplace:

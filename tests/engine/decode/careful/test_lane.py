@@ -10,12 +10,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from dicom_files import native_file, smooth
+from dicom_files import encapsulated_file, native_file, smooth
+from dicom_files import encoded as encoded_frame
+from pydicom import uid
 
 from cxrsweep.engine.decode.careful import lane as lane_module
 from cxrsweep.engine.decode.careful.child import FILES_PER_PROCESS
@@ -109,8 +112,9 @@ def test_frames_are_decoded_from_a_file_that_is_handed_over_once_per_process(
     )
     files = [many] * 150 + [small[0]] + [other] * 3 + [many] * 150
     frames = [*range(1, 151), 0, *range(1, 4), *range(150, 0, -1)]
+    # As a suspect would be: native words need no process otherwise.
     asked = [
-        (content, header_of(content, Limits(), frame))
+        (content, replace(header_of(content, Limits(), frame), is_native=False))
         for content, frame in zip(files, frames, strict=True)
     ]
     handed: list[int] = []
@@ -127,6 +131,42 @@ def test_frames_are_decoded_from_a_file_that_is_handed_over_once_per_process(
     # Once each time another file comes, and once to the process that replaces a worn one.
     assert handed == [len(file) for file in (many, small[0], other, many, many)]
     assert len(files) > FILES_PER_PROCESS
+
+
+@pytest.mark.parametrize("allocated", [8, 16])
+def test_native_words_need_no_process(lane_of: LaneOf, allocated: int) -> None:
+    words = smooth(allocated, False, (40, 30))
+    content = native_file(words, allocated, WindowCenter=90, WindowWidth=120)
+    header = header_of(content, Limits())
+    lane = lane_of(2)
+    (here,) = lane.greys([content], [header])
+    assert not nurseries()
+    (apart,) = lane.greys([content], [replace(header, is_native=False)])
+    assert nurseries()
+    # PS3.3 C.11.2.1.2.1 by hand, to 0..255, halves up.
+    expected = np.floor(np.clip((words - (89.5 - 119 / 2)) * 255 / 119, 0, 255) + 0.5)
+    np.testing.assert_array_equal(here, expected[..., None])
+    np.testing.assert_array_equal(apart, here)
+
+
+def test_only_grey_words_as_they_are_count_as_native() -> None:
+    words = smooth(8, False, (40, 30))
+    whole = native_file(words, 8)
+    for content in (
+        encapsulated_file([encoded_frame(words, 8, "rle")], words, 8, uid.RLELossless),
+        native_file(words, 8, uid.DeflatedExplicitVRLittleEndian),
+        native_file(np.dstack([words] * 3), 8, PhotometricInterpretation="RGB"),
+    ):
+        assert not header_of(content, Limits()).is_native
+    assert header_of(whole, Limits()).is_native
+
+
+def test_a_native_file_of_another_size_than_declared_keeps_its_code(lane_of: LaneOf) -> None:
+    content = native_file(smooth(8, False, (40, 30)), 8)
+    header = replace(header_of(content, Limits()), width=31)
+    (refused,) = lane_of(1).greys([content], [header])
+    assert isinstance(refused, Refused)
+    assert refused.code == FailureCode.CORRUPT
 
 
 def test_a_refusal_keeps_its_code_and_reason(lane_of: LaneOf, small: tuple[bytes, Header]) -> None:
