@@ -24,7 +24,7 @@ class Size(click.ParamType[tuple[int, int]]):
         """Width and height."""
         if isinstance(value, tuple):
             return value
-        found = re.fullmatch(r"(\d{2,5})x(\d{2,5})", value)
+        found = re.fullmatch(r"(\d{2,5})[xX](\d{2,5})", value)
         if not found:
             self.fail(f"{value!r} is no size such as 2048x2500, from 10 to 99999 pixels")
         return int(found[1]), int(found[2])

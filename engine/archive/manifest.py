@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from cxrsweep.engine.archive.entries import Member
-from cxrsweep.engine.archive.remote import base_name, folder_of, is_remote, remote_head
+from cxrsweep.engine.archive.remote import base_name, file_system, folder_of, is_remote, remote_head
 from cxrsweep.engine.archive.selection import Selection
 from cxrsweep.engine.errors import ArchiveError
 
@@ -51,14 +51,18 @@ class Manifest:
 
         Raises:
             ArchiveError: the list cannot be read, has no such column, a row without a path or id,
-                or names one id twice.
+                names one id twice, or URLs that no installed package reads.
         """
         seen: dict[int, int] = {}
+        schemes: set[str] = set()
         folder = folder_of(self.location)
         try:
             for line, written, radiograph in self._rows():
                 self._check(line, written, radiograph, seen)
                 location = _location(folder, written)
+                if is_remote(location) and (scheme := location.partition(":")[0]) not in schemes:
+                    file_system(location)  # what is missing is said now, not once a row
+                    schemes.add(scheme)
                 yield Member(radiograph, location, _size_of(location))
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise ArchiveError(f"cannot read the list {self.location}: {error}") from error

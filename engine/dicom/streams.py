@@ -47,11 +47,10 @@ def stream_of(frame: bytes) -> Stream | None:
         Refused: TRUNCATED without an end marker; CORRUPT, UNSUPPORTED or TOO_LARGE by its header.
     """
     if frame.startswith((codestream_walk.CODESTREAM, codestream_walk.BOXED)):
-        found = _jpeg_2000(frame)
-    elif frame.startswith(_JPEG):
-        found = _jpeg(frame)
-    else:
+        return _jpeg_2000(frame)
+    if not frame.startswith(_JPEG):
         return None
+    found = _jpeg(frame)
     codestream_walk.check_end(frame, f"a {found.codec} frame")
     return found
 

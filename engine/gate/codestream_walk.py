@@ -50,7 +50,6 @@ def jpeg_2000_header(content: bytes, limits: Limits) -> Header:
     """
     found = codestream_of(content)
     check_size(found.width, found.height, limits)
-    check_end(content, "JPEG 2000")
     space = _colour_space(content)
     if found.components > _MOST_COMPONENTS or not found.is_even:
         raise Refused(FailureCode.UNSUPPORTED, "JPEG 2000 of uneven or more than 4 components")
@@ -114,6 +113,8 @@ def _colour_space(content: bytes) -> int | None:
 def _walk_tiles(content: bytes, position: int) -> None:
     """Check that the tile-parts fill a codestream: decoders show the rest of a cut one as grey.
 
+    What follows the end marker of a walked codestream is not looked at: other boxes may.
+
     Source: ISO/IEC 15444-1 A.4.2: SOT has the length of its tile-part, 0 in the last one for all
     that is left.
     """
@@ -125,6 +126,7 @@ def _walk_tiles(content: bytes, position: int) -> None:
     while content[position : position + 2] == _TILE:
         length = int.from_bytes(content[position + 6 : position + 10], "big")
         if length == 0:
+            check_end(content, "JPEG 2000")
             return
         position += max(length, _TILE_HEADER_BYTES)
     if position + 2 > len(content):

@@ -53,6 +53,8 @@ def kinds() -> Iterator[HostileFile]:
     ten = (TWELVE >> 2).astype(np.uint16)
     for boxed, ending in ((True, ".jp2"), (False, ".j2k")):
         yield known(f"8{ending}", jp2(GREY, boxed=boxed), GREY)
+        rest = b"\0\0\1\x2cuuid" + bytes(292)  # a box of 300 bytes
+        yield known(f"rest-after-the-end{ending}", jp2(GREY, boxed=boxed) + rest, GREY)
         yield known(f"10{ending}", jp2(ten, 10, boxed), windowed(ten))
         yield known(f"12{ending}", jp2(TWELVE, 12, boxed), windowed(TWELVE))
         yield known(f"16{ending}", jp2(DEEP, 16, boxed), windowed(DEEP))

@@ -19,6 +19,7 @@ from archive_support import file_info, outcomes, tar_bytes
 
 from cxrsweep.engine import Bundle, SweepOptions, sweep
 from cxrsweep.engine.archive import remote
+from cxrsweep.engine.archive.opening import open_archives
 from cxrsweep.engine.archive.selection import Selection
 from cxrsweep.engine.errors import ArchiveError
 from cxrsweep.engine.failures import FailureCode, Refused
@@ -117,6 +118,15 @@ def test_missing_package_is_named(
     monkeypatch.setitem(__import__("sys").modules, f"{missing}.core", None)
     with pytest.raises(ArchiveError, match=r"pip install .*'\.\[cloud\]'"):
         outcomes(f"{store}/x.tar")
+
+
+def test_a_list_of_urls_without_the_package_is_refused_before_any_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "tenacity", None)
+    (tmp_path / "list.txt").write_text("near.png\ns3://bucket/far.png\n")
+    with pytest.raises(ArchiveError, match=r"pip install .*'\.\[cloud\]'"):
+        list(open_archives([tmp_path / "list.txt"], Selection()))
 
 
 def failing_at_first(failures: int, error: Exception) -> tuple[list[int], Any]:
