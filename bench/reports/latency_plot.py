@@ -62,8 +62,10 @@ def _draw_scale(axes: Axes, result: Latency) -> None:
     """One scale that holds every percentile; intervals may be longer on noisy machines."""
     spreads = [spread for batch in result.batches for spread in batch.by_start().values()]
     axes.set_yscale("log")
-    axes.set_ylim(min(s.p50_ms for s in spreads) / 1.4, max(s.p99_ms for s in spreads) * 1.4)
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    low, high = min(s.p50_ms for s in spreads) / 1.4, max(s.p99_ms for s in spreads) * 1.4
+    axes.set_ylim(low, high)
+    named = (1, 2, 5) if high / low > 10 else (1, 1.5, 2, 3, 5, 7)  # two at least
+    axes.yaxis.set_major_locator(LogLocator(subs=named))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
 

@@ -100,6 +100,20 @@ def test_every_percentile_and_rate_of_latency_is_drawn(result_of: Results) -> No
     assert "radiographs per second" in rates.get_ylabel()
 
 
+@pytest.mark.parametrize("scale", [0.021, 0.3, 1.0, 7.0])
+def test_one_size_of_batch_has_a_scale_that_can_be_read(result_of: Results, scale: float) -> None:
+    result = result_of["latency"]
+    assert isinstance(result, Latency)
+    plain = result.model_dump()
+    plain["batches"] = plain["batches"][:1]
+    batch = plain["batches"][0]
+    for spread in (batch, batch["host_to_scores"], batch["file_to_scores"]):
+        spread |= {key: scale * spread[key] for key in spread if key.endswith("_ms")}
+    axes = drawn(Latency.model_validate(plain)).axes[0]
+    low, high = axes.get_ylim()
+    assert sum(low <= tick <= high for tick in axes.get_yticks()) >= 2
+
+
 @pytest.mark.parametrize("kind", ["gate", "compare"])
 def test_ratios_stand_beside_one_and_the_threshold(result_of: Results, kind: str) -> None:
     result = result_of[kind]
