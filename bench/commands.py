@@ -59,6 +59,14 @@ def demo(output: Path) -> None:
             "cxrsweep.bench.regression.gate_command:gate",
             "Say whether this checkout is slower than another revision.",
         ),
+        "convert": (
+            "cxrsweep.bench.reports.convert_command:convert",
+            "Turn a result into CSV, or for Bencher or github-action-benchmark.",
+        ),
+        "plot": (
+            "cxrsweep.bench.reports.plot_command:plot",
+            "Draw a result.",
+        ),
         "phantoms": (
             "cxrsweep.bench.phantoms_command:phantoms",
             "Write synthetic radiographs of any size and codec.",

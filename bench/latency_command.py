@@ -84,10 +84,10 @@ def described_latency(result: Latency) -> str:
         f" {'p95':>9} {'p99':>9} {'max':>9} {'std':>8} {'per s':>9}",
     ]
     for batch in result.batches:
-        lines.append(_line(str(batch.batch), "network", batch))
-        lines.append(_line("", "host", batch.host_to_scores))
-        lines.append(_line("", "files", batch.file_to_scores))
-    spreads = [s for b in result.batches for s in (b, b.host_to_scores, b.file_to_scores)]
+        sizes = (str(batch.batch), "", "")
+        starts = batch.by_start().items()
+        lines += [_line(size, *start) for size, start in zip(sizes, starts, strict=True)]
+    spreads = [spread for batch in result.batches for spread in batch.by_start().values()]
     noisy = sum(not spread.is_steady for spread in spreads)
     if noisy:
         lines.append(

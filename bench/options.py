@@ -27,11 +27,16 @@ def json_option(command: Command) -> Command:
     """The option --json FILE; a folder that is not there is told before anything is measured."""
     return click.option(
         "--json", "json_file", type=click.Path(path_type=Path, dir_okay=False),
-        callback=_writable, help="Also write JSON.",
+        callback=writable_file, help="Also write JSON.",
     )(command)  # fmt: skip
 
 
-def _writable(_: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+def writable_file(_: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Callback of an option that names a file to write.
+
+    Raises:
+        click.BadParameter: its folder is not there, or cannot be written to.
+    """
     if path and not os.access(path.absolute().parent, os.W_OK):
         raise click.BadParameter(f"{path.absolute().parent} is no folder that can be written to")
     return path

@@ -15,6 +15,7 @@ from cxrsweep.engine.hardware.machine import PACKAGES, hardware_facts, package_v
 from cxrsweep.engine.runs.run_folder import replaced
 
 SCHEMA_VERSION: Literal[1] = 1
+VerdictWord = Literal["slower", "not slower", "cannot tell"]
 GPU_PACKAGES = ("tensorrt", "tensorrt_rtx", "pycuda")
 
 
@@ -23,7 +24,8 @@ class ResultError(CxrsweepError):
 
 
 class _Plain(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Infinity as a string: as null, the default, it could not be read again.
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
 
 
 class Setup(_Plain):
@@ -48,6 +50,15 @@ class Setup(_Plain):
     system: str
     versions: dict[str, str]
 
+    def machine_in_words(self, threads: int) -> str:
+        """What was measured on, in one line.
+
+        Args:
+            threads: cores that were used.
+        """
+        cpu = f"{self.cpu}, {threads} of {self.cores} cores"
+        return f"{self.device.split(' (')[0]}; {cpu}" if self.device.startswith("GPU") else cpu
+
 
 class Files(_Plain):
     """The radiographs that were measured with.
@@ -65,6 +76,17 @@ class Files(_Plain):
     kilobytes: float
     codecs: dict[str, int]
     cache: Literal["warm"] = "warm"
+
+    def codecs_in_words(self) -> str:
+        """For example "52 jpeg, 48 png"."""
+        return ", ".join(f"{count} {kind}" for kind, count in self.codecs.items())
+
+    def in_words(self) -> str:
+        """All of it, in one line."""
+        return (
+            f"{self.radiographs} radiographs ({self.codecs_in_words()}), mean"
+            f" {self.megapixels:.2f} MP and {self.kilobytes:.0f} kB, {self.cache} cache"
+        )
 
 
 class Spread(_Plain):
@@ -103,6 +125,10 @@ class LatencyBatch(Spread):
     batch: int
     host_to_scores: Spread
     file_to_scores: Spread
+
+    def by_start(self) -> dict[str, Spread]:
+        """Starting point, in one word -> its times."""
+        return {"network": self, "host": self.host_to_scores, "files": self.file_to_scores}
 
 
 class _Measured(_Plain):
@@ -215,42 +241,95 @@ class Rivals(_Plain):
     sweep: Throughput
     rivals: list[Rival]
 
+    @property
+    def setup(self) -> Setup:
+        """Of the sweep, as of every result."""
+        return self.sweep.setup
 
-class GateStage(_Plain):
-    """One stage of two revisions.
+    @property
+    def files(self) -> Files:
+        """Of the sweep."""
+        return self.sweep.files
+
+    @property
+    def batch(self) -> int:
+        """Of the sweep."""
+        return self.sweep.batch
+
+    @property
+    def threads(self) -> int:
+        """Of the sweep."""
+        return self.sweep.threads
+
+
+class Judged(_Plain):
+    """One figure of two revisions or two results.
 
     Attributes:
-        name: of the stage, or "end to end".
-        ratio: seconds of the new over those of the old, median of the rounds.
-        ratio_low, ratio_high: its 99 % interval.
-        noise: the same ratio of the old revision against itself.
-        verdict: of this stage.
+        name: what was measured: a stage, "end to end", "sweep", or "batch 4 from files".
+        ratio: time of the new over that of the old.
+        ratio_low, ratio_high: its interval.
+        verdict: of this figure.
     """
 
     name: str
     ratio: float
     ratio_low: float
     ratio_high: float
+    verdict: VerdictWord
+
+
+class GateStage(Judged):
+    """One stage of two revisions: the ratio is the median of the rounds, its interval of 99 %.
+
+    Attributes:
+        noise: the same ratio of the old revision against itself.
+    """
+
     noise: float
-    verdict: Literal["slower", "not slower", "cannot tell"]
 
 
 class Gate(_Measured):
     """What `bench gate` writes.
 
     Attributes:
+        batch, threads: as both ran.
         against: the old revision, as asked for.
         threshold: share that is too much.
     """
 
     kind: Literal["gate"] = "gate"
+    batch: int
+    threads: int
     against: str
     threshold: float
-    verdict: Literal["slower", "not slower", "cannot tell"]
+    verdict: VerdictWord
     stages: list[GateStage]
 
 
-Result = Latency | Throughput | Rivals | Gate
+class Comparison(_Measured):
+    """What `bench compare` writes; setup is that of the second result.
+
+    Attributes:
+        first: setup of the first result.
+        of: what both are results of.
+        batch, threads: as both ran; batch is None of latencies, whose figures name it.
+        level: share of the intervals.
+        threshold: share that is too much.
+    """
+
+    kind: Literal["compare"] = "compare"
+    first: Setup
+    of: Literal["latency", "throughput"]
+    batch: int | None
+    threads: int
+    level: float
+    threshold: float
+    verdict: VerdictWord
+    figures: list[Judged]
+
+
+Result = Latency | Throughput | Rivals | Gate | Comparison
 _RESULTS: TypeAdapter[Result] = TypeAdapter(Annotated[Result, Field(discriminator="kind")])
 
 

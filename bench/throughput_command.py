@@ -44,13 +44,7 @@ def throughput(
 
 def described_files(result: Throughput) -> str:
     """What was measured with."""
-    files = result.files
-    codecs = ", ".join(f"{count} {kind}" for kind, count in files.codecs.items())
-    return (
-        f"{files.radiographs} radiographs ({codecs}), mean {files.megapixels:.2f} MP and"
-        f" {files.kilobytes:.0f} kB, {files.cache} cache; batch {result.batch},"
-        f" {result.threads} cores"
-    )
+    return f"{result.files.in_words()}; batch {result.batch}, {result.threads} cores"
 
 
 def described_throughput(result: Throughput) -> str:

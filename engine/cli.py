@@ -10,7 +10,8 @@ from cxrsweep.engine.errors import CxrsweepError
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 100}
 
-EXPORT_PACKAGES = {"torch", "onnx", "onnxruntime", "onnxscript", "monai", "safetensors"}
+_EXPORT = ("torch", "onnx", "onnxruntime", "onnxscript", "monai", "safetensors")
+EXTRAS = {**dict.fromkeys(_EXPORT, "[export]"), "matplotlib": "[plots]"}
 
 
 class LazyGroup(click.Group):
@@ -42,7 +43,7 @@ class LazyGroup(click.Group):
         except ModuleNotFoundError as error:
             if error.name and error.name.startswith("cxrsweep"):
                 raise
-            extra = "[export]" if error.name in EXPORT_PACKAGES else ""
+            extra = EXTRAS.get((error.name or "").split(".")[0], "")
             raise click.ClickException(
                 f"`{cmd_name}` needs the package {error.name!r}, which is not installed; in the"
                 f" checkout of cxrsweep: pip install -c constraints.txt '.{extra}'"

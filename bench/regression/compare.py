@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from cxrsweep.bench.intervals import Interval
-from cxrsweep.bench.regression.verdict import DRAWS, LEVEL, Verdict
+from cxrsweep.bench.intervals import LEVEL, Interval
+from cxrsweep.bench.regression.verdict import DRAWS, Verdict
+from cxrsweep.bench.regression.verdict import LEVEL as BOOTSTRAP_LEVEL
 from cxrsweep.bench.results import (
+    Comparison,
     Gate,
+    Judged,
     Latency,
     Result,
     ResultError,
@@ -19,27 +21,13 @@ from cxrsweep.bench.results import (
     Setup,
     Spread,
     Throughput,
+    VerdictWord,
 )
 
-_STARTS = ("network", "host", "files")
+_WORST_FIRST: tuple[VerdictWord, ...] = ("slower", "cannot tell", "not slower")
 
 
-@dataclass(frozen=True)
-class Compared:
-    """One figure.
-
-    Attributes:
-        name: what was measured.
-        ratio: time of the second over that of the first, with its interval.
-        verdict: by a threshold, as for stages of the gate.
-    """
-
-    name: str
-    ratio: Interval
-    verdict: Verdict
-
-
-def compared(first: Result, second: Result, threshold: float) -> list[Compared]:
+def compared(first: Result, second: Result, threshold: float) -> Comparison:
     """Compare figure by figure.
 
     Args:
@@ -50,23 +38,36 @@ def compared(first: Result, second: Result, threshold: float) -> list[Compared]:
     Raises:
         ResultError: they measured different things.
     """
-    if isinstance(first, Rivals):
-        first = first.sweep
-    if isinstance(second, Rivals):
-        second = second.sweep
-    if isinstance(first, Gate) or isinstance(second, Gate):
-        raise ResultError("a verdict of the gate is no measurement to compare with")
+    first, second = _measurement(first), _measurement(second)
     _refuse_different(first, second)
     if isinstance(first, Latency) and isinstance(second, Latency):
-        pairs = list(_latencies(first, second))
+        pairs, level = list(_latencies(first, second)), LEVEL
     elif isinstance(first, Throughput) and isinstance(second, Throughput):
         rates = first.end_to_end_rounds, second.end_to_end_rounds
-        pairs = [("sweep", ratio_of_rates(*rates))]
+        pairs, level = [("sweep", ratio_of_rates(*rates))], BOOTSTRAP_LEVEL
     else:
         raise ResultError(f"{first.kind} and {second.kind} have no figure in common")
     if not pairs:
         raise ResultError("the two have no size of batch in common")
-    return [Compared(name, ratio, judged_alone(ratio, threshold)) for name, ratio in pairs]
+    figures = [_judged(name, ratio, threshold) for name, ratio in pairs]
+    return Comparison(
+        setup=second.setup,
+        files=second.files,
+        first=first.setup,
+        of=first.kind,
+        batch=getattr(first, "batch", None),
+        threads=first.threads,
+        level=level,
+        threshold=threshold,
+        verdict=min((figure.verdict for figure in figures), key=_WORST_FIRST.index),
+        figures=figures,
+    )
+
+
+def _measurement(result: Result) -> Latency | Throughput:
+    if isinstance(result, Gate | Comparison):
+        raise ResultError(f"a verdict ({result.kind}) is no measurement to compare with")
+    return result.sweep if isinstance(result, Rivals) else result
 
 
 def notes_on(first: Setup, second: Setup) -> list[str]:
@@ -81,11 +82,14 @@ def notes_on(first: Setup, second: Setup) -> list[str]:
     ]
 
 
-def judged_alone(ratio: Interval, threshold: float) -> Verdict:
-    """The verdict of an interval against a threshold."""
+def _judged(name: str, ratio: Interval, threshold: float) -> Judged:
+    verdict = Verdict.CANNOT_TELL
     if ratio.low > 1 + threshold:
-        return Verdict.SLOWER
-    return Verdict.NOT_SLOWER if ratio.high < 1 + threshold else Verdict.CANNOT_TELL
+        verdict = Verdict.SLOWER
+    elif ratio.high < 1 + threshold:
+        verdict = Verdict.NOT_SLOWER
+    ends = {"ratio_low": ratio.low, "ratio_high": ratio.high}
+    return Judged(name=name, ratio=ratio.value, verdict=verdict.value, **ends)
 
 
 def ratio_of_rates(first: Sequence[float], second: Sequence[float]) -> Interval:
@@ -101,7 +105,8 @@ def ratio_of_rates(first: Sequence[float], second: Sequence[float]) -> Interval:
     for rates in (np.asarray(first), np.asarray(second)):
         drawn = generator.integers(0, len(rates), (DRAWS, len(rates)))
         medians.append(np.median(rates[drawn], axis=1))
-    low, high = np.quantile(medians[0] / medians[1], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    ends = [(1 - BOOTSTRAP_LEVEL) / 2, (1 + BOOTSTRAP_LEVEL) / 2]
+    low, high = np.quantile(medians[0] / medians[1], ends)
     return Interval(float(np.median(first) / np.median(second)), float(low), float(high))
 
 
@@ -126,11 +131,9 @@ def _latencies(first: Latency, second: Latency) -> Iterator[tuple[str, Interval]
     for batch in first.batches:
         if batch.batch not in later:
             continue
-        other = later[batch.batch]
-        before: tuple[Spread, ...] = (batch, batch.host_to_scores, batch.file_to_scores)
-        after: tuple[Spread, ...] = (other, other.host_to_scores, other.file_to_scores)
-        for start, old, new in zip(_STARTS, before, after, strict=True):
-            yield f"batch {batch.batch} from {start}", _ratio_of_spreads(old, new)
+        after = later[batch.batch].by_start()
+        for start, old in batch.by_start().items():
+            yield f"batch {batch.batch} from {start}", _ratio_of_spreads(old, after[start])
 
 
 def _ratio_of_spreads(old: Spread, new: Spread) -> Interval:

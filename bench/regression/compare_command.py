@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from cxrsweep.bench.regression.compare import Compared, compared, notes_on
+from cxrsweep.bench.options import json_option
+from cxrsweep.bench.regression.compare import compared, notes_on
 from cxrsweep.bench.regression.verdict import EXIT_CODES, Verdict
-from cxrsweep.bench.results import Result, Rivals, Setup, read_result
+from cxrsweep.bench.results import Comparison, read_result, write_result
 
 
 @click.command()
@@ -17,7 +18,8 @@ from cxrsweep.bench.results import Result, Rivals, Setup, read_result
 @click.option(
     "--threshold", type=click.FloatRange(0.01, 1), default=0.05, help="Share that is too much."
 )
-def compare(first: Path, second: Path, threshold: float) -> None:
+@json_option
+def compare(first: Path, second: Path, threshold: float, json_file: Path | None) -> None:
     """Compare two results of the same benchmark, figure by figure.
 
     The intervals hold what varied within each measurement, not what changed on the machine between
@@ -29,27 +31,21 @@ def compare(first: Path, second: Path, threshold: float) -> None:
     Example:
         cxrsweep bench compare monday.json tuesday.json
     """
-    before, after = read_result(first), read_result(second)
-    found = compared(before, after, threshold)
-    for note in notes_on(_setup(before), _setup(after)):
+    result = compared(read_result(first), read_result(second), threshold)
+    for note in notes_on(result.first, result.setup):
         click.echo(f"differs: {note}", err=True)
-    click.echo(described_comparison(found))
-    verdicts = {figure.verdict for figure in found}
-    order = (Verdict.SLOWER, Verdict.CANNOT_TELL, Verdict.NOT_SLOWER)
-    raise click.exceptions.Exit(EXIT_CODES[next(v for v in order if v in verdicts)])
+    click.echo(described_comparison(result))
+    if json_file:
+        write_result(json_file, result)
+    raise click.exceptions.Exit(EXIT_CODES[Verdict(result.verdict)])
 
 
-def described_comparison(found: list[Compared]) -> str:
+def described_comparison(result: Comparison) -> str:
     """A line per figure."""
-    lines = [f"{'':26} second/first  interval"]
-    for figure in found:
-        ratio = figure.ratio
+    lines = [f"{'':26} second/first  {result.level:.0%} interval"]
+    for figure in result.figures:
         lines.append(
-            f"{figure.name:26} {ratio.value:12.3f}  {ratio.low:.3f} to {ratio.high:.3f}"
-            f"  {figure.verdict}"
+            f"{figure.name:26} {figure.ratio:12.3f}  {figure.ratio_low:.3f} to"
+            f" {figure.ratio_high:.3f}  {figure.verdict}"
         )
     return "\n".join(lines)
-
-
-def _setup(result: Result) -> Setup:
-    return result.sweep.setup if isinstance(result, Rivals) else result.setup

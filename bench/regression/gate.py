@@ -59,6 +59,8 @@ def measured_gate(
         return Gate(
             setup=setup_of(open_bundle(bundle), FP32_GRAPH, chosen_device("cpu")),
             files=workload.described(),
+            batch=CPU_BATCH,
+            threads=threads,
             against=against,
             threshold=threshold,
             verdict=overall(stages).value,

@@ -8,6 +8,7 @@ import torch
 from tests_support import triangle_resized
 
 from cxrsweep.bench.options import opened_subject
+from cxrsweep.bench.results import Rival
 from cxrsweep.bench.rivals.outcome import Outcome
 from cxrsweep.bench.rivals.pixels import shrunk_rows
 from cxrsweep.bench.rivals_command import described_rivals
@@ -41,7 +42,14 @@ def test_ratios_are_of_pairs() -> None:
 
 def test_scores_of_other_radiographs_never_agree() -> None:
     assert _largest_difference({"a": [0.5]}, {"a": [0.25]}) == 0.25
-    assert _largest_difference({"a": [0.5]}, {"b": [0.5]}) == float("inf")
+    infinite = _largest_difference({"a": [0.5]}, {"b": [0.5]})
+    assert infinite == float("inf")
+    rival = Rival(
+        name="rival", settings="", per_s=1, per_s_rounds=[1], ratio=1, ratio_low=None,
+        ratio_high=None, scores_agree=False, largest_score_difference=infinite,
+    )  # fmt: skip
+    # JSON has no number for it, and the file must be read again.
+    assert Rival.model_validate_json(rival.model_dump_json()) == rival
 
 
 @pytest.mark.slow

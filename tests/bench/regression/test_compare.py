@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from cxrsweep.bench.regression.compare import compared, ratio_of_rates
 from cxrsweep.bench.regression.verdict import Verdict
 from cxrsweep.bench.results import (
+    Comparison,
     Efficiency,
     Files,
     Latency,
@@ -18,6 +19,7 @@ from cxrsweep.bench.results import (
     Setup,
     Spread,
     Throughput,
+    read_result,
     write_result,
 )
 from cxrsweep.engine.cli import cxrsweep
@@ -82,18 +84,21 @@ def throughput(rounds: list[float]) -> Throughput:
 )
 def test_latencies_are_judged_by_their_intervals(p50: float, half: float, verdict: Verdict) -> None:
     found = compared(latency(10.0, 0.1), latency(p50, half), 0.05)
-    assert [figure.verdict for figure in found] == [verdict] * 3
-    assert found[0].ratio.value == pytest.approx(p50 / 10)
+    assert [figure.verdict for figure in found.figures] == [verdict] * 3
+    assert found.verdict == verdict
+    assert found.level == 0.95
+    assert found.figures[0].ratio == pytest.approx(p50 / 10)
     # Independent shares add up in squares.
     width = p50 / 10 * np.hypot(0.01, half / p50)
-    assert found[0].ratio.high == pytest.approx(p50 / 10 + width)
+    assert found.figures[0].ratio_high == pytest.approx(p50 / 10 + width)
 
 
 def test_rates_turn_into_times() -> None:
     ratio = ratio_of_rates([20.0, 20.0, 20.0], [10.0, 10.0, 10.0])
     assert (ratio.low, ratio.value, ratio.high) == (2, 2, 2)
-    (found,) = compared(throughput([20.0] * 3), throughput([10.0] * 3), 0.05)
-    assert found.verdict is Verdict.SLOWER
+    found = compared(throughput([20.0] * 3), throughput([10.0] * 3), 0.05)
+    assert [(figure.name, figure.verdict) for figure in found.figures] == [("sweep", "slower")]
+    assert (found.verdict, found.level) == ("slower", 0.99)
     with pytest.raises(ResultError, match="three rounds"):
         ratio_of_rates([20.0], [10.0, 10.0, 10.0])
 
@@ -111,8 +116,16 @@ def test_command_tells_other_machines_and_ends_with_the_verdict(tmp_path: Path) 
     one, two = tmp_path / "one.json", tmp_path / "two.json"
     write_result(one, latency(10, 0.1))
     write_result(two, latency(12, 0.1, cpu="another", versions={"openvino": "2"}))
-    done = CliRunner().invoke(cxrsweep, ["bench", "compare", str(one), str(two)])
+    target = tmp_path / "compare.json"
+    words = ["bench", "compare", str(one), str(two)]
+    done = CliRunner().invoke(cxrsweep, [*words, "--json", str(target)])
     assert done.exit_code == 10
+    written = read_result(target)
+    assert isinstance(written, Comparison)
+    assert (written.first.cpu, written.setup.cpu) == ("some", "another")
+    assert [figure.ratio for figure in written.figures] == pytest.approx([1.2] * 3)
+    with pytest.raises(ResultError, match="compare"):
+        compared(written, written, 0.05)
     assert "cpu: some, then another" in done.stderr
     assert "openvino: 1, then 2" in done.stderr
     assert "batch 1 from network" in done.stdout

@@ -1,0 +1,1 @@
+"""Results of benchmarks in, tables, files for trackers and plots out."""
