@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cxrsweep.bench.ceilings import Ceilings, measured_ceilings
+from cxrsweep.bench.interruption import run_to_end
 from cxrsweep.bench.kits import Kit
 from cxrsweep.bench.results import Efficiency, Files, Setup, Stage, Throughput
 from cxrsweep.bench.workload import Workload
@@ -152,7 +152,7 @@ def finished(command: Sequence[str]) -> None:
     Raises:
         BenchError: it failed, with what it printed.
     """
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = run_to_end(command)
     if done.returncode:
         raise BenchError(
             f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr[-2000:]}"
