@@ -8,10 +8,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from cxrsweep.bench.hardware_share import EVERY_S, HardwareWatch
 from cxrsweep.bench.kits import (
     USUAL_SHARE,
     Kit,
@@ -43,9 +44,11 @@ class Ceilings:
 
     Attributes:
         per_s: stage -> radiographs/s.
+        hardware_shares: stage -> what it used, as `HardwareWatch` says.
     """
 
     per_s: dict[str, float]
+    hardware_shares: dict[str, float | None] = field(default_factory=dict)
 
     @property
     def least(self) -> float:
@@ -104,7 +107,13 @@ class StagePasses:
         self._open.close()
 
 
-def measured_ceilings(kit: Kit, files: Sequence[Checked], batch: int, threads: int) -> Ceilings:
+def measured_ceilings(
+    kit: Kit,
+    files: Sequence[Checked],
+    batch: int,
+    threads: int,
+    before_read: Callable[[], object],
+) -> Ceilings:
     """Measure each stage alone.
 
     Args:
@@ -112,12 +121,18 @@ def measured_ceilings(kit: Kit, files: Sequence[Checked], batch: int, threads: i
         files: that decode.
         batch: radiographs decoded together, as in the sweep.
         threads: cores, as in the sweep.
+        before_read: done before each pass of reading, and not timed.
 
     Returns:
-        the better of two passes of each stage; the first warms cache and buffers.
+        the better of two passes of each stage; the first warms buffers, and what cache there is.
     """
+    rates, shares = {}, {}
     with StagePasses(kit, files, batch, threads) as opened:
-        return Ceilings({stage: _rate(len(files), work) for stage, work in opened.passes.items()})
+        for stage, work in opened.passes.items():
+            before = before_read if stage == "read" else lambda: None
+            seconds, shares[stage] = _best_pass(kit, work, before)
+            rates[stage] = len(files) / seconds
+    return Ceilings(rates, shares)
 
 
 def run_network(runner: Runner, batches: Sequence[Pixels]) -> None:
@@ -184,10 +199,17 @@ def _write(
         folder.close()
 
 
-def _rate(count: int, work: Callable[[], object], passes: int = PASSES) -> float:
-    best = float("inf")
-    for _ in range(passes):
-        start = time.perf_counter()
-        work()
-        best = min(best, time.perf_counter() - start)
-    return count / best
+def _best_pass(
+    kit: Kit, work: Callable[[], object], before: Callable[[], object]
+) -> tuple[float, float | None]:
+    """Seconds of the better pass, and what it used."""
+    passes = []
+    for _ in range(PASSES):
+        before()
+        # Looking at this process in between would take from what is measured in it.
+        with HardwareWatch(kit.gpu, EVERY_S if kit.gpu else None) as watch:
+            start = time.perf_counter()
+            work()
+            seconds = time.perf_counter() - start
+        passes.append((seconds, watch.share()))
+    return min(passes, key=lambda found: found[0])

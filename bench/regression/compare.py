@@ -60,8 +60,7 @@ def compared(first: Result, second: Result, threshold: float) -> list[Compared]:
     if isinstance(first, Latency) and isinstance(second, Latency):
         pairs = list(_latencies(first, second))
     elif isinstance(first, Throughput) and isinstance(second, Throughput):
-        rates = first.end_to_end_rounds, second.end_to_end_rounds
-        pairs = [("sweep", ratio_of_rates(*rates))]
+        pairs = list(_sweeps(first, second))
     else:
         raise ResultError(f"{first.kind} and {second.kind} have no figure in common")
     if not pairs:
@@ -131,6 +130,13 @@ def _latencies(first: Latency, second: Latency) -> Iterator[tuple[str, Interval]
         after: tuple[Spread, ...] = (other, other.host_to_scores, other.file_to_scores)
         for start, old, new in zip(_STARTS, before, after, strict=True):
             yield f"batch {batch.batch} from {start}", _ratio_of_spreads(old, new)
+
+
+def _sweeps(first: Throughput, second: Throughput) -> Iterator[tuple[str, Interval]]:
+    for old, new in ((first, second), (first.cold, second.cold)):
+        if old and new:
+            ratio = ratio_of_rates(old.end_to_end_rounds, new.end_to_end_rounds)
+            yield f"sweep, {old.files.cache} cache", ratio
 
 
 def _ratio_of_spreads(old: Spread, new: Spread) -> Interval:

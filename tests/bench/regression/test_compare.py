@@ -98,6 +98,23 @@ def test_rates_turn_into_times() -> None:
         ratio_of_rates([20.0], [10.0, 10.0, 10.0])
 
 
+def test_cold_sweeps_are_compared_with_cold_ones() -> None:
+    files = FILES.model_copy(update={"cache": "cold"})
+
+    def both(warm: float, cold: float) -> Throughput:
+        nested = throughput([cold] * 3).model_copy(update={"files": files})
+        return throughput([warm] * 3).model_copy(update={"cold": nested})
+
+    found = compared(both(20, 10), both(20, 5), 0.05)
+    assert {f.name: f.verdict for f in found} == {
+        "sweep, warm cache": Verdict.NOT_SLOWER,
+        "sweep, cold cache": Verdict.SLOWER,
+    }
+    cold = throughput([5.0] * 3).model_copy(update={"files": files})
+    with pytest.raises(ResultError, match="another files"):
+        compared(throughput([5.0] * 3), cold, 0.05)
+
+
 def test_different_things_are_refused_by_name() -> None:
     with pytest.raises(ResultError, match="another kind"):
         compared(latency(1, 0.1), throughput([1.0] * 3), 0.05)
