@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 EDITABLE := --config-settings editable_mode=strict
 
-.PHONY: demo test lint types bench fuzz develop clean
+.PHONY: demo test lint types bench rivals fuzz develop clean
 
 demo: $(VENV)/.plain ## sweep a synthetic archive with the demonstration bundle into demo/
 	$(PIP) install --no-deps .
@@ -24,7 +24,11 @@ types: develop
 	$(BIN)/mypy -p cxrsweep.engine -p cxrsweep.export -p cxrsweep.bench
 	$(BIN)/mypy scripts
 
-bench: develop ## the sweep beside its limits and its rivals; ARCHIVE=folder for your own files
+bench: develop ## each stage, DICOM by syntax and whole sweeps; ARCHIVE=folder for your own files
+	$(BIN)/python -m pytest bench/bench_*.py --benchmark-autosave --benchmark-sort=fullname \
+		--benchmark-columns=median,iqr,min,max,rounds $(if $(ARCHIVE),--archive $(ARCHIVE))
+
+rivals: develop ## the sweep beside its limits and its rivals; ARCHIVE=folder for your own files
 	$(BIN)/cxrsweep bench rivals export/demo/bundle $(ARCHIVE)
 
 fuzz: develop ## sweep 20,000 damaged files; COUNT=2000 for fewer

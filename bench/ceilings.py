@@ -8,10 +8,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
+from cxrsweep.bench.hardware_share import EVERY_S, HardwareWatch
 from cxrsweep.bench.kits import (
     USUAL_SHARE,
     Kit,
@@ -43,9 +44,11 @@ class Ceilings:
 
     Attributes:
         per_s: stage -> radiographs/s.
+        hardware_shares: stage -> what it used, as `HardwareWatch` says.
     """
 
     per_s: dict[str, float]
+    hardware_shares: dict[str, float | None] = field(default_factory=dict)
 
     @property
     def least(self) -> float:
@@ -91,7 +94,7 @@ class StagePasses:
             self._open = stack.pop_all()
         self.passes: dict[str, Callable[[], object]] = {
             "read": lambda: _read(contents, files, threads),
-            "gate": lambda: _in_threads(threads, files, _check),
+            "gate": lambda: in_threads(threads, files, _check),
             "decode": lambda: run_decoder(kit, decoder, batches),
             "network": lambda: run_network(runner, resident),
             "write": lambda: _write(kit, batches, scores, batch),
@@ -104,7 +107,13 @@ class StagePasses:
         self._open.close()
 
 
-def measured_ceilings(kit: Kit, files: Sequence[Checked], batch: int, threads: int) -> Ceilings:
+def measured_ceilings(
+    kit: Kit,
+    files: Sequence[Checked],
+    batch: int,
+    threads: int,
+    before_read: Callable[[], object],
+) -> Ceilings:
     """Measure each stage alone.
 
     Args:
@@ -112,28 +121,34 @@ def measured_ceilings(kit: Kit, files: Sequence[Checked], batch: int, threads: i
         files: that decode.
         batch: radiographs decoded together, as in the sweep.
         threads: cores, as in the sweep.
+        before_read: done before each pass of reading, and not timed.
 
     Returns:
-        the better of two passes of each stage; the first warms cache and buffers.
+        the better of two passes of each stage; the first warms buffers, and what cache there is.
     """
+    rates, shares = {}, {}
     with StagePasses(kit, files, batch, threads) as opened:
-        return Ceilings({stage: _rate(len(files), work) for stage, work in opened.passes.items()})
+        for stage, work in opened.passes.items():
+            before = before_read if stage == "read" else lambda: None
+            seconds, shares[stage] = _best_pass(kit, work, before)
+            rates[stage] = len(files) / seconds
+    return Ceilings(rates, shares)
 
 
-def run_network(runner: Runner, batches: Sequence[Pixels]) -> None:
+def run_network(runner: Runner, batches: Sequence[Pixels]) -> list[Scores]:
     """Score batches without waiting between them, as a sweep does."""
     in_flight = deque([runner.submit(batches[0])])
+    scores = []
     for pixels in batches[1:]:
         in_flight.append(runner.submit(pixels))
         if len(in_flight) > runner.depth:
-            in_flight.popleft().result()
-    while in_flight:
-        in_flight.popleft().result()
+            scores.append(in_flight.popleft().result())
+    return scores + [pending.result() for pending in in_flight]
 
 
 def _read(contents: Contents, files: Sequence[Checked], threads: int) -> None:
     # One thread more than cores, as in the sweep: it waits for the disk.
-    _in_threads(threads + 1, files, lambda file: contents.content(file.entry))
+    in_threads(threads + 1, files, lambda file: len(contents.content(file.entry)))
 
 
 def run_decoder(kit: Kit, decoder: AnyDecoder, batches: Sequence[Sequence[Checked]]) -> None:
@@ -147,47 +162,78 @@ def _check(file: Checked) -> object:
     return header_of(file.content, Limits())
 
 
-def _in_threads(threads: int, files: Sequence[Checked], work: Callable[[Checked], object]) -> None:
-    def work_on(chunk: Iterable[Checked]) -> None:
-        for file in chunk:
-            work(file)
+Found = TypeVar("Found")
+
+
+def in_threads(
+    threads: int, files: Sequence[Checked], work: Callable[[Checked], Found]
+) -> list[Found]:
+    """Do something with every file, a few at a time; results are in the order of the files."""
+
+    def work_on(chunk: Iterable[Checked]) -> list[Found]:
+        return [work(file) for file in chunk]
 
     chunks = [files[start : start + CHUNK] for start in range(0, len(files), CHUNK)]
     with ThreadPoolExecutor(threads) as pool:
-        deque(pool.map(work_on, chunks), maxlen=0)
+        return [found for part in pool.map(work_on, chunks) for found in part]
 
 
 def _write(
     kit: Kit, batches: Sequence[Sequence[Checked]], scores: Sequence[Scores], batch: int
 ) -> None:
-    """Rows of all files into a run folder: kept batch by batch, a part per shard."""
+    with tempfile.TemporaryDirectory() as scratch:
+        write_rows(Path(scratch), kit, batches, scores, batch)
+
+
+def write_rows(
+    run: Path,
+    kit: Kit,
+    batches: Sequence[Sequence[Checked]],
+    scores: Sequence[Scores],
+    batch: int,
+) -> None:
+    """Rows of all files into a run folder: kept batch by batch, a part per shard.
+
+    Args:
+        run: the folder.
+        kit: its recipe decides the columns.
+        batches: files of each batch.
+        scores: of each batch.
+        batch: rows that are kept at a time.
+    """
     recipe = kit.bundle.recipe
     scored = [
         (file, answer, place)
         for files, answer in zip(batches, scores, strict=True)
         for place, file in enumerate(files)
     ]
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = RunFolder(Path(scratch))
-        spool = Spool(folder.parts)
-        for shard in shards_of(len(scored), SHARD):
-            opened, end = Spooled(), shard.start + shard.count
-            for start in range(shard.start, end, batch):
-                ordinals = range(start, min(start + batch, end))
-                for ordinal in ordinals:
-                    file, answer, place = scored[ordinal]
-                    row = ok_row(recipe, file.entry.radiograph, file.header, answer, place)
-                    opened.rows[ordinal] = row
-                spool.append(shard, ordinals, opened)
-            folder.write_part(shard, recipe, list(opened.rows.values()), opened.meter)
-            spool.drop(shard)
-        folder.close()
+    folder = RunFolder(run)
+    spool = Spool(folder.parts)
+    for shard in shards_of(len(scored), SHARD):
+        opened, end = Spooled(), shard.start + shard.count
+        for start in range(shard.start, end, batch):
+            ordinals = range(start, min(start + batch, end))
+            for ordinal in ordinals:
+                file, answer, place = scored[ordinal]
+                row = ok_row(recipe, file.entry.radiograph, file.header, answer, place)
+                opened.rows[ordinal] = row
+            spool.append(shard, ordinals, opened)
+        folder.write_part(shard, recipe, list(opened.rows.values()), opened.meter)
+        spool.drop(shard)
+    folder.close()
 
 
-def _rate(count: int, work: Callable[[], object], passes: int = PASSES) -> float:
-    best = float("inf")
-    for _ in range(passes):
-        start = time.perf_counter()
-        work()
-        best = min(best, time.perf_counter() - start)
-    return count / best
+def _best_pass(
+    kit: Kit, work: Callable[[], object], before: Callable[[], object]
+) -> tuple[float, float | None]:
+    """Seconds of the better pass, and what it used."""
+    passes = []
+    for _ in range(PASSES):
+        before()
+        # Looking at this process in between would take from what is measured in it.
+        with HardwareWatch(kit.gpu, EVERY_S if kit.gpu else None) as watch:
+            start = time.perf_counter()
+            work()
+            seconds = time.perf_counter() - start
+        passes.append((seconds, watch.share()))
+    return min(passes, key=lambda found: found[0])

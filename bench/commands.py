@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from cxrsweep.bench.demonstration import demonstrate
+from cxrsweep.bench.interruption import cleaning_up
 from cxrsweep.engine.cli import CONTEXT, LazyGroup
 from cxrsweep.engine.commands import watcher_for_terminal
 from cxrsweep.engine.describe import described_summary
@@ -75,10 +76,12 @@ def demo(output: Path) -> None:
         "gpu": ("cxrsweep.bench.gpu.command:gpu", "Collect evidence on a GPU host."),
     },
 )
-def bench() -> None:
+@click.pass_context
+def bench(context: click.Context) -> None:
     """Measure the engine beside its limits and its rivals.
 
     \b
     Example:
         cxrsweep bench rivals demo/bundle radiographs/
     """
+    context.with_resource(cleaning_up())

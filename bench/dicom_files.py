@@ -17,11 +17,14 @@ BITS = 12
 
 _SYNTAXES = {
     "native": uid.ExplicitVRLittleEndian,
+    "deflated": uid.DeflatedExplicitVRLittleEndian,
     "rle": uid.RLELossless,
     "jpeg": uid.JPEGBaseline8Bit,
+    "jpeg-12": uid.JPEGExtended12Bit,
     "jpeg-lossless": uid.JPEGLosslessSV1,
     "jpeg-ls": uid.JPEGLSLossless,
     "jpeg-2000": uid.JPEG2000Lossless,
+    "htj2k": uid.HTJ2KLossless,
 }
 DICOM_CODECS = tuple(_SYNTAXES)
 
@@ -35,19 +38,30 @@ def dicom_file(codec: str, grey: NDArray[np.uint8], deep: NDArray[np.uint16]) ->
         deep: (H, W) uint16 of 12 bits.
     """
     pixels = grey if codec == "jpeg" else deep
-    bits = {"jpeg": 8, "jpeg-ls": 16}.get(codec, BITS)
-    return _file(pixels, bits, _SYNTAXES[codec], _frame(codec, grey, deep))
+    bits = {"jpeg": 8, "jpeg-ls": 16, "htj2k": 16}.get(codec, BITS)
+    return _file(pixels, bits, _SYNTAXES[codec], encoded_frame(codec, grey, deep))
 
 
-def _frame(codec: str, grey: NDArray[np.uint8], deep: NDArray[np.uint16]) -> bytes | None:
+def encoded_frame(codec: str, grey: NDArray[np.uint8], deep: NDArray[np.uint16]) -> bytes | None:
+    """The frame of a file, or None where its pixels are stored as they are.
+
+    Args:
+        codec: one of DICOM_CODECS.
+        grey: (H, W) uint8.
+        deep: (H, W) uint16 of 12 bits.
+    """
     if codec == "jpeg":
         return bytes(imagecodecs.jpeg8_encode(grey, level=90))
+    if codec == "jpeg-12":
+        return bytes(imagecodecs.jpeg8_encode(deep, level=90, bitspersample=BITS))
     if codec == "jpeg-lossless":
         return bytes(imagecodecs.jpeg8_encode(deep, lossless=True, bitspersample=BITS))
     if codec == "jpeg-ls":
         return bytes(imagecodecs.jpegls_encode(deep))
     if codec == "jpeg-2000":
         return bytes(imagecodecs.jpeg2k_encode(deep, codecformat="j2k", bitspersample=BITS))
+    if codec == "htj2k":
+        return bytes(imagecodecs.htj2k_encode(deep, reversible=True))
     if codec == "rle":
         return get_encoder(uid.RLELossless).encode(
             deep, rows=deep.shape[0], columns=deep.shape[1], samples_per_pixel=1,

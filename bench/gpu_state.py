@@ -53,6 +53,25 @@ def gpu_state(gpu: Gpu | None) -> dict[str, str | float]:
         pynvml.nvmlShutdown()
 
 
+def busy_share(gpu: Gpu) -> float | None:
+    """Share of the last moment, up to a second, in which the GPU ran a kernel.
+
+    Args:
+        gpu: which.
+
+    Returns:
+        in [0, 1]; None where the driver does not tell, as of a part of a GPU (MIG).
+    """
+    pynvml.nvmlInit()
+    try:
+        device = pynvml.nvmlDeviceGetHandleByIndex(gpu.number)
+        return float(pynvml.nvmlDeviceGetUtilizationRates(device).gpu) / 100
+    except pynvml.NVMLError:
+        return None
+    finally:
+        pynvml.nvmlShutdown()
+
+
 def _throttling(reasons: int) -> str:
     held = [name for name, bit in _THROTTLING.items() if reasons & bit]
     return ", ".join(held) or "nothing"

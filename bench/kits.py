@@ -43,11 +43,13 @@ class Kit(Protocol):
 
     Attributes:
         bundle: what scores.
+        gpu: which; None is the CPU.
         batch_pixels: most pixels in a batch of files.
         shares: of the JPEG engines that make a difference here.
     """
 
     bundle: Bundle
+    gpu: Gpu | None
     batch_pixels: int
     shares: tuple[float, ...]
 
@@ -94,6 +96,7 @@ class CpuKit:
 
     batch_pixels = CPU_BATCH_PIXELS
     shares: tuple[float, ...] = (0.0,)
+    gpu: Gpu | None = None
 
     def __init__(self, bundle: Bundle, threads: int) -> None:
         self.bundle, self._threads = bundle, threads
@@ -160,7 +163,8 @@ class GpuKit:
         kernels_for: str | None = "",
     ) -> None:
         self.bundle, self._threads = bundle, threads
-        self._gpu, self._flavour, self._kernels_for = gpu, flavour, kernels_for
+        self.gpu: Gpu | None = gpu
+        self._target, self._flavour, self._kernels_for = target_of(gpu), flavour, kernels_for
         self._cuda = CudaContext(gpu)
         self._stream = self._cuda.stream()
 
@@ -178,12 +182,11 @@ class GpuKit:
 
     def _plan(self, batch: int) -> Plan:
         """The plan of a batch, built in the way that was found to work."""
-        target = target_of(self._gpu)
         try:
-            return ready_plan(self.bundle, self._flavour, target, batch, may_build=False)
+            return ready_plan(self.bundle, self._flavour, self._target, batch, may_build=False)
         except PlanMismatchError:
             settings = PlanSettings(batch=batch, kernels_for=self._kernels_for or "")
-            wanted = Target() if self._kernels_for is None else target
+            wanted = Target() if self._kernels_for is None else self._target
             return build_plan(self.bundle, self._flavour, wanted, settings)
 
     def on_host(self, pixels: Pixels) -> Uint8:

@@ -6,13 +6,16 @@ to a fifth; `tests/bench/test_phantom_archive.py` holds them to it where real on
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Iterator
+import shutil
+import signal
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 import cv2
@@ -24,9 +27,11 @@ from PIL import Image
 from cxrsweep.bench.dicom_files import DICOM_CODECS, dicom_file
 from cxrsweep.engine.errors import CxrsweepError
 from cxrsweep.engine.hardware.machine import cores
+from cxrsweep.engine.supervision.worker import die_with
 from cxrsweep.export.synthetic import phantom_levels
 
 PER_FOLDER = 1000
+PARTIAL = ".partial"  # of a name that a sweep passes over
 DEEP = 16  # grey levels of 12 bits to one of 8
 
 Uint8 = NDArray[np.uint8]
@@ -102,8 +107,11 @@ CODECS = {
 
 def write_phantoms(
     folder: Path, count: int, size: tuple[int, int], codec: str, seed: int = 0
-) -> Iterator[int]:
+) -> Generator[int, None, None]:
     """Write phantoms in folders of a thousand, on all cores; each file depends on its number alone.
+
+    They are written aside, below a hidden folder, and moved when all are there. What interrupts it
+    leaves none of them.
 
     Args:
         folder: made where it does not exist.
@@ -116,20 +124,76 @@ def write_phantoms(
         bytes of each file, in order.
 
     Raises:
-        PhantomError: the folder holds something already, or cannot be written.
+        PhantomError: the folder holds something already, also of a run that was killed, or cannot
+            be written.
     """
+    is_ours = not folder.exists()
+    begun = folder / PARTIAL
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise PhantomError(f"{folder} is not empty; give a new or empty folder")
-        for start in range(0, count, PER_FOLDER):
-            (folder / f"{start // PER_FOLDER:04d}").mkdir()
+        _require_empty(folder)
+        folders = [f"{start // PER_FOLDER:04d}" for start in range(0, count, PER_FOLDER)]
+        for name in folders:
+            (begun / name).mkdir(parents=True)
     except OSError as error:
         raise PhantomError(f"cannot write to {folder}: {error.strerror}") from error
-    write = partial(write_phantom, folder, size, codec, seed)
+    try:
+        with _opened_pool() as pool:
+            write = partial(write_phantom, begun, size, codec, seed)
+            with _signals_waiting():
+                sizes = pool.map(write, range(count), chunksize=max(1, min(32, count // 16)))
+            yield from sizes
+        for name in folders:
+            (begun / name).rename(folder / name)
+        begun.rmdir()
+    except BaseException:
+        for name in (PARTIAL, *folders):
+            shutil.rmtree(folder / name, ignore_errors=True)
+        if is_ours:
+            folder.rmdir()
+        raise
+
+
+def _require_empty(folder: Path) -> None:
+    if (folder / PARTIAL).exists():
+        raise PhantomError(
+            f"{folder} holds phantoms that another run is writing, or was killed over; if it is"
+            f" gone, remove {folder / PARTIAL} and start again"
+        )
+    if any(folder.iterdir()):
+        raise PhantomError(f"{folder} is not empty; give a new or empty folder")
+
+
+@contextlib.contextmanager
+def _opened_pool() -> Iterator[ProcessPoolExecutor]:
+    """Processes that end at once where this one is interrupted, in the midst of their files."""
+    before = set(active_children())
     # Spawned: the drawing libraries may have threads here, which a fork would lose.
-    with ProcessPoolExecutor(cores(), get_context("spawn"), cv2.setNumThreads, (1,)) as pool:
-        yield from pool.map(write, range(count), chunksize=max(1, min(32, count // 16)))
+    pool = ProcessPoolExecutor(cores(), get_context("spawn"), _begin, (os.getpid(),))
+    try:
+        yield pool
+    except BaseException:
+        for process in set(active_children()) - before:
+            process.kill()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _signals_waiting() -> Iterator[None]:
+    """Keep Ctrl-C and SIGTERM back while processes start, which then never see them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin(parent: int) -> None:
+    """Begin a drawing process: one thread, and no longer life than its parent's."""
+    die_with(parent)
+    cv2.setNumThreads(1)
 
 
 def write_phantom(folder: Path, size: tuple[int, int], codec: str, seed: int, number: int) -> int:

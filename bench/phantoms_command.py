@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 from typing import Any
@@ -43,15 +44,16 @@ def phantoms(output: Path, count: int, size: tuple[int, int], codec: str, seed: 
     """Write an archive of synthetic radiographs, the same bytes for the same words.
 
     Bytes per pixel and the cost of decoding are near those of real radiographs: for benchmarks
-    where no real ones may go. Formats of 16 bits hold 12.
+    where no real ones may go. Formats of 16 bits hold 12. Interrupted, it leaves nothing.
 
     \b
     Example:
         cxrsweep bench phantoms -o phantoms --count 500 --size 2400x2000 --codec dicom-jpeg-ls
     """
-    written = write_phantoms(output, count, size, codec, seed)
     console = Console(stderr=True)
-    total = sum(track(written, "drawing", count, console=console, disable=not console.is_terminal))
+    with contextlib.closing(write_phantoms(output, count, size, codec, seed)) as written:
+        seen = track(written, "drawing", count, console=console, disable=not console.is_terminal)
+        total = sum(seen)
     click.echo(
         f"{count} files of {size[0]} x {size[1]} pixels in {output}: {total / 1e6:.1f} MB,"
         f" {total / count / (size[0] * size[1]):.3f} bytes per pixel"

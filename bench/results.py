@@ -23,6 +23,9 @@ class ResultError(CxrsweepError):
     """A file of results cannot be read, or does not fit another one."""
 
 
+CacheState = Literal["warm", "cold", "memory"]
+
+
 class _Plain(BaseModel):
     # Infinity as a string: as null, the default, it could not be read again.
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
@@ -68,14 +71,14 @@ class Files(_Plain):
         megapixels: mean, as stored.
         kilobytes: mean, 1,000 bytes.
         codecs: kind -> radiographs.
-        cache: the system had them in memory.
+        cache: warm, the system had them in memory; cold, it read them from the disk.
     """
 
     radiographs: int
     megapixels: float
     kilobytes: float
     codecs: dict[str, int]
-    cache: Literal["warm"] = "warm"
+    cache: Literal["warm", "cold"] = "warm"
 
     def codecs_in_words(self) -> str:
         """For example "52 jpeg, 48 png"."""
@@ -163,12 +166,16 @@ class Stage(_Plain):
         name: read, gate, decode, network or write.
         ceiling_per_s: radiographs per second, all cores at work on it.
         ceiling_mp_per_s, ceiling_mb_per_s: the same in stored megapixels and megabytes.
+        cache: of its files; "memory" of a stage that opens none of them.
+        hardware_share: what it used of all cores, in [0, 1]; of the GPU, if the sweep runs there.
     """
 
     name: str
     ceiling_per_s: float
     ceiling_mp_per_s: float
     ceiling_mb_per_s: float
+    cache: CacheState = "warm"
+    hardware_share: float | None = None
 
 
 class Efficiency(_Plain):
@@ -190,10 +197,13 @@ class Throughput(_Measured):
         batch, threads: as the sweep ran.
         end_to_end_per_s: radiographs per second of the sweep, median of the rounds.
         end_to_end_rounds: of every round.
+        hardware_share: what the sweep used, as of a stage; median of the rounds.
         stages: each alone, median of the rounds.
         shared_per_s: one over the sum of the stages' times.
         binding, runner_up: the slowest stages.
         advice: one line.
+        cold: the same with the files out of the page cache, if that was asked for beside this.
+        cold_missing: why it is not there although it was asked for.
     """
 
     kind: Literal["throughput"] = "throughput"
@@ -207,6 +217,9 @@ class Throughput(_Measured):
     binding: str
     runner_up: str
     advice: str
+    hardware_share: float | None = None
+    cold: Throughput | None = None
+    cold_missing: str = ""
 
 
 class Rival(_Plain):

@@ -43,8 +43,7 @@ def compared(first: Result, second: Result, threshold: float) -> Comparison:
     if isinstance(first, Latency) and isinstance(second, Latency):
         pairs, level = list(_latencies(first, second)), LEVEL
     elif isinstance(first, Throughput) and isinstance(second, Throughput):
-        rates = first.end_to_end_rounds, second.end_to_end_rounds
-        pairs, level = [("sweep", ratio_of_rates(*rates))], BOOTSTRAP_LEVEL
+        pairs, level = list(_sweeps(first, second)), BOOTSTRAP_LEVEL
     else:
         raise ResultError(f"{first.kind} and {second.kind} have no figure in common")
     if not pairs:
@@ -134,6 +133,13 @@ def _latencies(first: Latency, second: Latency) -> Iterator[tuple[str, Interval]
         after = later[batch.batch].by_start()
         for start, old in batch.by_start().items():
             yield f"batch {batch.batch} from {start}", _ratio_of_spreads(old, after[start])
+
+
+def _sweeps(first: Throughput, second: Throughput) -> Iterator[tuple[str, Interval]]:
+    for old, new in ((first, second), (first.cold, second.cold)):
+        if old and new:
+            ratio = ratio_of_rates(old.end_to_end_rounds, new.end_to_end_rounds)
+            yield f"sweep, {old.files.cache} cache", ratio
 
 
 def _ratio_of_spreads(old: Spread, new: Spread) -> Interval:

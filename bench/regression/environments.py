@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 import tarfile
 import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from cxrsweep.bench.interruption import run_to_end
 from cxrsweep.bench.regression.verdict import GateError
 
 Say = Callable[[str], None]
 PACKAGES = ("engine", "export", "bench")
+_SITES = ("site-packages", "dist-packages")
 
 
 def repository_of(folder: Path) -> Path:
@@ -72,7 +74,7 @@ def environment_with(tree: Path, folder: Path, reference: Path, say: Say) -> Pat
 
     Args:
         tree: of the project.
-        folder: of the environment, not there yet.
+        folder: of the environment, not there yet; its parent also holds what installing needs.
         reference: a tree whose dependencies this Python has.
         say: receives a line per step.
 
@@ -82,18 +84,20 @@ def environment_with(tree: Path, folder: Path, reference: Path, say: Say) -> Pat
     Raises:
         GateError: it cannot be made.
     """
-    _run([sys.executable, "-m", "venv", "--without-pip", str(folder)])
+    scratch = folder.parent
+    _run([sys.executable, "-m", "venv", "--without-pip", str(folder)], scratch)
     python = folder / "bin" / "python"
     install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
     if _dependencies(tree) == _dependencies(reference):
         (site,) = folder.glob("lib/python*/site-packages")
-        (site / "beside.pth").write_text(sysconfig.get_path("purelib") + "\n")
-        _run([*install, "--no-deps", str(tree)])
+        found = [path for path in sys.path if Path(path).name in _SITES]
+        (site / "beside.pth").write_text("".join(f"{path}\n" for path in found))
+        _run([*install, "--no-deps", str(tree)], scratch)
     else:
         say("other dependencies: installing them, which takes minutes")
         constraints = tree / "constraints.txt"
         words = ["--constraint", str(constraints)] if constraints.is_file() else []
-        _run([*install, *words, str(tree)])
+        _run([*install, *words, str(tree)], scratch)
     return python
 
 
@@ -116,7 +120,8 @@ def _git(folder: Path, *words: str) -> bytes:
     return done.stdout
 
 
-def _run(command: Sequence[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def _run(command: Sequence[str], scratch: Path) -> None:
+    # pip's temporary folders lie in ours, so that they go with it if pip is interrupted.
+    done = run_to_end(command, {**os.environ, "TMPDIR": str(scratch)})
     if done.returncode:
         raise GateError(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")

@@ -54,7 +54,7 @@ def measured_gate(
             tree, folder = scratch / name, scratch / f"{name}-environment"
             pythons.append(environment_with(tree, folder, scratch / "new", say))
         words = [str(bundle), str(workload.archive), str(CPU_BATCH), str(threads)]
-        workers = stack.enter_context(opened_workers(pythons[0], pythons[1], words))
+        workers = stack.enter_context(opened_workers(pythons[0], pythons[1], words, scratch))
         stages = raced_revisions(workers, threshold, seconds, say)
         return Gate(
             setup=setup_of(open_bundle(bundle), FP32_GRAPH, chosen_device("cpu")),

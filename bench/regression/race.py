@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +13,7 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any, Self
 
+from cxrsweep.bench.interruption import end_group
 from cxrsweep.bench.regression.verdict import (
     FEWEST_PAIRS,
     GateError,
@@ -33,12 +35,13 @@ class Worker:
     Args:
         python: of the revision's environment.
         words: arguments of its program.
+        scratch: folder for its temporary ones.
 
     Raises:
         GateError: it does not start; a revision without the program cannot be measured.
     """
 
-    def __init__(self, python: Path, words: Sequence[str]) -> None:
+    def __init__(self, python: Path, words: Sequence[str], scratch: Path) -> None:
         command = [str(python), "-m", "cxrsweep.bench.regression.worker", *words]
         self._process = subprocess.Popen(
             command,
@@ -46,8 +49,14 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            process_group=0,  # Ctrl-C reaches the gate alone, which ends the whole group
+            env={**os.environ, "TMPDIR": str(scratch)},
         )
-        self.stages: list[str] = self._answer()["ready"]
+        try:
+            self.stages: list[str] = self._answer()["ready"]
+        except BaseException:
+            end_group(self._process)
+            raise
 
     def seconds(self, stage: str, times: int) -> float:
         """Seconds of some passes.
@@ -77,8 +86,7 @@ class Worker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.communicate()
+        end_group(self._process)
 
 
 @dataclass
@@ -101,10 +109,12 @@ class Turns:
 
 
 @contextmanager
-def opened_workers(old: Path, new: Path, words: Sequence[str]) -> Iterator[list[Worker]]:
+def opened_workers(
+    old: Path, new: Path, words: Sequence[str], scratch: Path
+) -> Iterator[list[Worker]]:
     """Two processes of the old revision and one of the new."""
     with ExitStack() as stack:
-        yield [stack.enter_context(Worker(python, words)) for python in (old, old, new)]
+        yield [stack.enter_context(Worker(python, words, scratch)) for python in (old, old, new)]
 
 
 def raced_revisions(

@@ -71,8 +71,9 @@ def _of_latency(result: Latency) -> Iterator[Figure]:
 
 def _of_throughput(result: Throughput) -> Iterator[Figure]:
     rounds, unit = result.end_to_end_rounds, "radiographs/s"
+    where = ", cold cache" if result.files.cache == "cold" else ""
     yield Figure(
-        "sweep",
+        f"sweep{where}",
         "throughput",
         unit,
         result.end_to_end_per_s,
@@ -80,11 +81,13 @@ def _of_throughput(result: Throughput) -> Iterator[Figure]:
         max(rounds),
         result.advice,
     )
-    yield Figure("sweep", "efficiency-shared", "share", result.efficiency.shared)
-    yield Figure("sweep", "efficiency-min", "share", result.efficiency.min)
-    yield Figure("all stages, sharing", "throughput", unit, result.shared_per_s)
+    yield Figure(f"sweep{where}", "efficiency-shared", "share", result.efficiency.shared)
+    yield Figure(f"sweep{where}", "efficiency-min", "share", result.efficiency.min)
+    yield Figure(f"all stages, sharing{where}", "throughput", unit, result.shared_per_s)
     for stage in result.stages:
-        yield Figure(stage.name, "throughput", unit, stage.ceiling_per_s)
+        yield Figure(f"{stage.name}{where}", "throughput", unit, stage.ceiling_per_s)
+    if result.cold:
+        yield from _of_throughput(result.cold)
 
 
 def _of_rivals(result: Rivals) -> Iterator[Figure]:

@@ -69,7 +69,11 @@ def drawn(result: Result) -> Figure:
     elif isinstance(result, Gate | Comparison):
         draw_judged(below, result)
     else:
-        draw_stages(below, result)
+        found = [result, *filter(None, [result.cold])]
+        for each, part in zip(
+            found, below.subfigures(len(found), squeeze=False)[:, 0], strict=True
+        ):
+            draw_stages(part, each)
     return figure
 
 
@@ -85,7 +89,8 @@ def _title(result: Result) -> tuple[str, float]:
     if isinstance(result, Comparison):
         words = f"{result.of.capitalize()}, the second against the first: {result.verdict}"
         return words, 1.4 + 0.42 * len(result.figures)
-    return f"The sweep beside its stages: {result.binding} binds", STAGES
+    height = 2 * STAGES if result.cold else STAGES
+    return f"The sweep beside its stages: {result.binding} binds", height
 
 
 def _about(result: Result) -> list[str]:

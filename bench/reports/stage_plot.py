@@ -37,6 +37,7 @@ def draw_stages(figure: SubFigure, result: Throughput) -> None:
     axes.grid(axis="x", alpha=0.3)
     shared, least = result.efficiency.shared, result.efficiency.min
     title = f"E: {shared:.2f} of the shared limit, {least:.2f} of the slowest stage"
+    title += ", cold cache" if result.files.cache == "cold" else ""
     axes.set_title(title, loc="left")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
 

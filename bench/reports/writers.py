@@ -64,7 +64,8 @@ def csv_text(result: Result) -> str:
         "codecs": result.files.codecs_in_words(),
         "threads": result.threads,
     }
-    rows = [{**row, **about} for row in _rows(result)]
+    # A row knows its own cache better than the result it stands in.
+    rows = [{**row, **about, **row} for row in _rows(result)]
     stream = io.StringIO()
     columns = list(dict.fromkeys(column for row in rows for column in row))
     writer = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
@@ -81,6 +82,8 @@ def _rows(result: Result) -> Iterator[Row]:
                 yield {"batch": batch.batch, "from": start, **figures}
     elif isinstance(result, Throughput):
         yield from _rows_of_sweep(result)
+        if result.cold:
+            yield from _rows_of_sweep(result.cold)
     elif isinstance(result, Rivals):
         yield from _rows_of_sweep(result.sweep)
         yield from _rows_of_rivals(result)
@@ -104,7 +107,8 @@ def _rows_of_sweep(result: Throughput) -> Iterator[Row]:
         if what == "end to end":
             row |= {"per_s_low": min(rounds), "per_s_high": max(rounds)}
             row |= {f"efficiency_{key}": value for key, value in result.efficiency}
-        yield {**row, "mark": "", **batch}
+            row["hardware_share"] = result.hardware_share
+        yield {**row, "mark": "", "cache": files.cache, **batch}
     for stage in result.stages:
         figures = {key.removeprefix("ceiling_"): value for key, value in stage}
         yield {"what": "stage alone", **figures, "mark": marks.get(stage.name, ""), **batch}

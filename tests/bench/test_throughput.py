@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,45 @@ def test_efficiency_is_that_of_each_round_with_its_own_limits(
     assert (found.binding, found.runner_up) == ("network", "decode")
     stages = {stage.name: stage for stage in found.stages}
     assert stages["decode"].ceiling_mp_per_s == pytest.approx(60 * found.files.megapixels)
+
+
+def test_cold_and_warm_are_apart_and_every_row_says_which_and_what_it_used(
+    demo_bundle: Bundle, small_archive: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "throughput.json"
+    words = ["bench", "throughput", str(demo_bundle.folder), str(small_archive), "--json"]
+    words += [str(target), "--device", "cpu", "--rounds", "1", "--cache", "both"]
+    done = CliRunner().invoke(cxrsweep, words)
+    assert done.exit_code == 0, done.output
+    found = read_result(target)
+    assert isinstance(found, Throughput)
+    if found.cold_missing:  # temporary folders lie in memory here
+        assert found.cold is None
+        assert f"cold cache: not measured, {found.cold_missing}" in done.stdout
+    else:
+        assert found.cold
+        assert {part.files.cache for part in (found, found.cold)} == {"warm", "cold"}
+        assert "cold cache" in done.stdout
+    for part in filter(None, (found, found.cold)):
+        caches = {stage.name: stage.cache for stage in part.stages}
+        assert caches.pop("read") == part.files.cache
+        assert set(caches.values()) == {"memory"}
+        shares = [part.hardware_share, *(stage.hardware_share for stage in part.stages)]
+        # Accounting in ticks of 10 ms may give a moment more than there was.
+        assert all(share is not None and 0 < share < 1.5 for share in shares), shares
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no file system in memory")
+def test_files_that_lie_in_memory_are_never_called_cold(
+    demo_bundle: Bundle, encoded: Callable[..., bytes]
+) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        (Path(folder) / "a.jpg").write_bytes(encoded(".jpg"))
+        words = ["bench", "throughput", str(demo_bundle.folder), folder, "--device", "cpu"]
+        done = CliRunner().invoke(cxrsweep, [*words, "--rounds", "1", "--cache", "cold"])
+    assert done.exit_code == 1
+    assert "in memory after posix_fadvise" in done.output
+    assert "copy them to a disk" in done.output
 
 
 def test_command_measures_every_stage(

@@ -97,10 +97,29 @@ def test_rates_turn_into_times() -> None:
     ratio = ratio_of_rates([20.0, 20.0, 20.0], [10.0, 10.0, 10.0])
     assert (ratio.low, ratio.value, ratio.high) == (2, 2, 2)
     found = compared(throughput([20.0] * 3), throughput([10.0] * 3), 0.05)
-    assert [(figure.name, figure.verdict) for figure in found.figures] == [("sweep", "slower")]
+    assert [(figure.name, figure.verdict) for figure in found.figures] == [
+        ("sweep, warm cache", "slower")
+    ]
     assert (found.verdict, found.level) == ("slower", 0.99)
     with pytest.raises(ResultError, match="three rounds"):
         ratio_of_rates([20.0], [10.0, 10.0, 10.0])
+
+
+def test_cold_sweeps_are_compared_with_cold_ones() -> None:
+    files = FILES.model_copy(update={"cache": "cold"})
+
+    def both(warm: float, cold: float) -> Throughput:
+        nested = throughput([cold] * 3).model_copy(update={"files": files})
+        return throughput([warm] * 3).model_copy(update={"cold": nested})
+
+    found = compared(both(20, 10), both(20, 5), 0.05)
+    assert {f.name: f.verdict for f in found.figures} == {
+        "sweep, warm cache": "not slower",
+        "sweep, cold cache": "slower",
+    }
+    cold = throughput([5.0] * 3).model_copy(update={"files": files})
+    with pytest.raises(ResultError, match="another files"):
+        compared(throughput([5.0] * 3), cold, 0.05)
 
 
 def test_different_things_are_refused_by_name() -> None:

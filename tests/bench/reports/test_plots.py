@@ -22,7 +22,7 @@ from cxrsweep.bench.reports.plots import STYLE, drawn, write_plot
 from cxrsweep.bench.results import Gate, Latency, Result, Rivals, Throughput, write_result
 from cxrsweep.engine.cli import cxrsweep
 
-KINDS = ("latency", "throughput", "rivals", "gate", "compare")
+KINDS = ("latency", "throughput", "cold", "rivals", "gate", "compare")
 Results = dict[str, Result]
 
 
@@ -69,6 +69,14 @@ def test_stages_are_bars_beside_sweep_and_limit(result_of: Results) -> None:
     cut = [text.get_text() for text in axes.texts if "→" in text.get_text()]
     assert cut == ["90,000 →", "5,000 →"]  # more than six times the slowest
     assert "→" in axes.get_xlabel()
+
+
+def test_a_cold_sweep_has_bars_of_its_own(result_of: Results) -> None:
+    warm, cold = drawn(result_of["cold"]).axes
+    lengths = [[bar.get_width() for bar in axes.patches[:5]] for axes in (warm, cold)]  # type: ignore[attr-defined]
+    assert lengths[0] == pytest.approx([3 * length for length in lengths[1]])
+    assert "cold cache" in cold.get_title(loc="left")
+    assert "cold" not in warm.get_title(loc="left")
 
 
 def test_every_percentile_and_rate_of_latency_is_drawn(result_of: Results) -> None:

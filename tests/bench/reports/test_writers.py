@@ -16,7 +16,7 @@ from cxrsweep.bench.reports.writers import bencher_text, csv_text, github_text
 from cxrsweep.bench.results import Result, Rivals, write_result
 from cxrsweep.engine.cli import cxrsweep
 
-KINDS = ("latency", "throughput", "rivals", "gate", "compare")
+KINDS = ("latency", "throughput", "cold", "rivals", "gate", "compare")
 Results = dict[str, Result]
 
 
@@ -128,6 +128,20 @@ def test_throughput_figures_for_trackers(result_of: Results) -> None:
     assert found == {
         stage["name"]: {"throughput": {"value": stage["ceiling_per_s"]}} for stage in told["stages"]
     }
+
+
+def test_cold_figures_stand_beside_warm_ones_under_names_of_their_own(result_of: Results) -> None:
+    result = result_of["cold"]
+    found = json.loads(bencher_text(result))
+    warm = {name for name in found if not name.endswith(", cold cache")}
+    assert {f"{name}, cold cache" for name in warm} == set(found) - warm
+    for name in warm:
+        rates = (found[n]["throughput"]["value"] for n in (name, f"{name}, cold cache"))
+        assert next(rates) / next(rates) == pytest.approx(3)
+    rows = rows_of(result)
+    assert [row["cache"] for row in rows] == ["warm"] * 7 + ["cold"] * 7
+    assert [row["name"] for row in rows[:7]] == [row["name"] for row in rows[7:]]
+    assert float(rows[0]["per_s"]) / float(rows[7]["per_s"]) == pytest.approx(3)
 
 
 def test_rivals_with_other_scores_are_in_the_table_alone(result_of: Results) -> None:
