@@ -1,0 +1,1 @@
+"""From scores to answers: a run and labels in; figures with intervals, or a threshold, out."""

@@ -1,0 +1,228 @@
+"""The join: a run folder and truth in, scored radiographs with their truth out, none lost."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from cxrsweep.engine.errors import EvaluationError
+from cxrsweep.engine.evaluation.metrics import Bools, Floats, Places
+from cxrsweep.engine.evaluation.truth import Truth
+from cxrsweep.engine.recipe import Recipe, recipe_from_mapping
+from cxrsweep.engine.runs.decisions import decisions_of
+from cxrsweep.engine.runs.run_folder import read_record
+from cxrsweep.engine.runs.table import NO_LUNG, columns_of, unguarded
+
+EXAMPLES = 3
+
+
+@dataclass
+class Matching:
+    """How the rows of a run and the lines of the labels met.
+
+    Attributes:
+        rows, lines: of results.csv and of the labels file.
+        scored: rows with a score and a line.
+        failed: failure code -> rows without a score that have a line.
+        rows_alone, lines_alone: of one side without the other; a few of them as examples.
+        without_patient: matched rows without a patient in the group column; each counts as one.
+    """
+
+    rows: int = 0
+    lines: int = 0
+    scored: int = 0
+    failed: Counter[str] = field(default_factory=Counter)
+    rows_alone: int = 0
+    rows_alone_examples: list[str] = field(default_factory=list)
+    lines_alone: int = 0
+    lines_alone_examples: list[str] = field(default_factory=list)
+    without_patient: int = 0
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Radiographs of a run with their truth, in the order of the run.
+
+    Attributes:
+        recipe: of the bundle that scored.
+        radiographs: (N,) ids.
+        scores: label -> (N,) in [0, 1].
+        flagged: label -> (N,) decisions.
+        background: label -> (N,) scores with the lungs removed; empty without the probe.
+        has_lungs: (N,) whether a lung was found.
+        aspect: (N,) width over height.
+        positive: label -> (N,) 1, 0 or nan where unknown.
+        patients: (N,) number of the patient.
+        parts: subgroup column -> (N,) cells.
+        failed: label -> truth of its failed radiographs, True or False each.
+        matching: what met.
+    """
+
+    recipe: Recipe
+    radiographs: list[str]
+    scores: dict[str, Floats]
+    flagged: dict[str, Bools]
+    background: dict[str, Floats]
+    has_lungs: Bools
+    aspect: Floats
+    positive: dict[str, Floats]
+    patients: Places
+    parts: dict[str, list[str]]
+    failed: dict[str, list[bool]]
+    matching: Matching
+
+
+def recipe_of_run(run: Path) -> Recipe:
+    """The recipe that a run scored with.
+
+    Raises:
+        RunError: the folder is no run.
+    """
+    return recipe_from_mapping(read_record(run)["bundle"]["recipe"], str(run / "run.json"))
+
+
+def joined_cases(run: Path, labels: Path, truth: Mapping[str, Truth]) -> Cases:
+    """Join results.csv with truth by id.
+
+    Args:
+        run: folder of a finished run.
+        labels: where the truth was read, for messages.
+        truth: id -> its line.
+
+    Raises:
+        EvaluationError: the run is not finished or its table damaged; nothing meets.
+        RunError: the folder is no run.
+    """
+    recipe = recipe_of_run(run)
+    matching = Matching(lines=len(truth))
+    rows: list[dict[str, str]] = []
+    lines: list[Truth] = []
+    failed: dict[str, list[bool]] = {}
+    met: set[str] = set()
+    for row in _rows(run, recipe):
+        matching.rows += 1
+        radiograph = unguarded(row["radiograph"])
+        line = truth.get(radiograph)
+        if line is None:
+            _note(matching.rows_alone_examples, radiograph)
+            matching.rows_alone += 1
+            continue
+        met.add(radiograph)
+        if row["status"] == "ok":
+            rows.append(row)
+            lines.append(line)
+            continue
+        matching.failed[row["error"]] += 1
+        for label, positive in line.positive.items():
+            failed.setdefault(label, []).extend([] if positive is None else [positive])
+    for radiograph in truth:
+        if radiograph not in met:
+            _note(matching.lines_alone_examples, radiograph)
+    matching.scored, matching.lines_alone = len(rows), len(truth) - len(met)
+    _refuse_nothing(run, labels, matching)
+    return _cases(recipe, rows, lines, failed, matching)
+
+
+def _note(examples: list[str], radiograph: str) -> None:
+    if len(examples) < EXAMPLES:
+        examples.append(radiograph)
+
+
+def _rows(run: Path, recipe: Recipe) -> Iterator[dict[str, str]]:
+    path = run / "results.csv"
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            rows = csv.DictReader(stream, strict=True)
+            if list(rows.fieldnames or ()) != columns_of(recipe):
+                raise EvaluationError(
+                    f"{path} does not have the columns of its recipe; start the sweep again with"
+                    " the same command, or a new run folder"
+                )
+            yield from rows
+    except FileNotFoundError as error:
+        raise EvaluationError(
+            f"{run} has no results.csv: the sweep is not finished; start the same command again"
+        ) from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise EvaluationError(f"cannot read {path}: {error}") from error
+
+
+def _refuse_nothing(run: Path, labels: Path, matching: Matching) -> None:
+    if matching.scored:
+        return
+    if matching.failed:
+        raise EvaluationError(f"every labelled radiograph of {run} failed; see its log.jsonl")
+    raise EvaluationError(
+        f"no id of {run / 'results.csv'} (such as {matching.rows_alone_examples[:1]}) is in"
+        f" {labels} (such as {matching.lines_alone_examples[:1]}); --id-column names another"
+        " column, and ids must be the same to the letter"
+    )
+
+
+def _cases(
+    recipe: Recipe,
+    rows: list[dict[str, str]],
+    lines: list[Truth],
+    failed: dict[str, list[bool]],
+    matching: Matching,
+) -> Cases:
+    labels = recipe.classifier.labels
+    scores = {label: _numbers(rows, label) for label in labels}
+    patients = [line.patient for line in lines]
+    matching.without_patient = patients.count("")
+    has_probe = recipe.probe == "background"
+    aspect = _numbers(rows, "width") / _numbers(rows, "height")
+    asked = lines[0].positive
+    positive = {
+        label: np.array([np.nan if (p := line.positive[label]) is None else p for line in lines])
+        for label in asked
+    }
+    return Cases(
+        recipe,
+        [unguarded(row["radiograph"]) for row in rows],
+        scores,
+        _decisions(recipe, rows, scores),
+        {label: _numbers(rows, f"{label}_background") for label in labels if has_probe},
+        np.array([NO_LUNG not in row["flags"].split() for row in rows]),
+        aspect,
+        {label: values.astype(np.float64) for label, values in positive.items()},
+        _numbered(patients),
+        {name: [line.parts[name] for line in lines] for name in lines[0].parts},
+        {label: failed.get(label, []) for label in asked},
+        matching,
+    )
+
+
+def _numbers(rows: list[dict[str, str]], column: str) -> Floats:
+    try:
+        found = np.array([float(row[column]) for row in rows])
+    except (TypeError, ValueError) as error:
+        raise EvaluationError(
+            f"results.csv is damaged: the column {column!r} holds no number ({error})"
+        ) from error
+    return found
+
+
+def _decisions(
+    recipe: Recipe, rows: list[dict[str, str]], scores: Mapping[str, Floats]
+) -> dict[str, Bools]:
+    """As the sweep wrote them; of a label without a threshold, as the engine decides."""
+    labels = recipe.classifier.labels
+    table = np.column_stack([scores[label] for label in labels]).astype(np.float32)
+    decided = decisions_of(recipe, table)
+    return {
+        label: _numbers(rows, f"{label}_flag") > 0 if label in recipe.thresholds else decided[:, n]
+        for n, label in enumerate(labels)
+    }
+
+
+def _numbered(patients: list[str]) -> Places:
+    """Number the patients; a radiograph without one is a patient of its own."""
+    names = [(name, -1) if name else ("", place) for place, name in enumerate(patients)]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return np.array([numbers[name] for name in names], np.intp)
