@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -89,6 +89,21 @@ def intervals_of(scored: Scored, resamples: int, seed: int) -> dict[str, Interva
     }
     halves = [found[name] for name in ("sensitivity", "specificity")]
     return {**found, "balanced_accuracy": _mean_interval(*halves)}
+
+
+def auc_of(scored: Scored, scores: Floats, resamples: int, seed: int) -> Interval:
+    """AUC of other scores of the same radiographs, with its interval.
+
+    Args:
+        scored: truth and patients.
+        scores: (N,) of any range.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+    """
+    figures = WeightedFigures(replace(scored, scores=scores))
+    value = float(figures.ranked(np.ones((1, len(scores))))["auc"][0])
+    drawn = resampled(figures.patients, resamples, seed, lambda w: figures.ranked(w)["auc"])
+    return _interval("auc", value, drawn, _units(scored)["auc"], 0.0)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,14 +86,14 @@ class WeightedFigures:
         Returns:
             metric -> (B,).
         """
-        with np.errstate(all="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             sums = weights @ self._sums
             tp, fp, fn, tn = sums[:, :4].T
             total = weights.sum(1)
             slope, intercept = self._line.of(weights)
             sensitivity, specificity = tp / (tp + fn), tn / (tn + fp)
             return {
-                **self._ranked(weights),
+                **self.ranked(weights),
                 "sensitivity": sensitivity,
                 "specificity": specificity,
                 "ppv": tp / (tp + fp),
@@ -106,17 +107,25 @@ class WeightedFigures:
                 "ece": np.abs(sums[:, 5:]).sum(1) / total,
             }
 
-    def _ranked(self, weights: Floats) -> dict[str, Floats]:
-        """What depends on the order of the scores alone; equal scores count as one place."""
+    def ranked(self, weights: Floats) -> dict[str, Floats]:
+        """What depends on the order of the scores alone; equal scores count as one place.
+
+        Args:
+            weights: (B, N) from 0, in the order of `patients`.
+
+        Returns:
+            auc and average_precision, (B,) each.
+        """
         positive = self._at_scores(weights * self._positive)
         negative = self._at_scores(weights * (1 - self._positive))
         below = negative.cumsum(1)
         positives, negatives = positive.sum(1), below[:, -1]
-        auc = (positive * (below - negative / 2)).sum(1) / (positives * negatives)
         found = positive[:, ::-1].cumsum(1)
         flagged = found + negative[:, ::-1].cumsum(1)
         precision = found / np.where(flagged > 0, flagged, 1)
-        average = (positive[:, ::-1] * precision).sum(1) / positives
+        with np.errstate(divide="ignore", invalid="ignore"):
+            auc = (positive * (below - negative / 2)).sum(1) / (positives * negatives)
+            average = (positive[:, ::-1] * precision).sum(1) / positives
         return {"auc": auc, "average_precision": average}
 
     def _at_scores(self, weights: Floats) -> Floats:
@@ -141,24 +150,23 @@ class _CalibrationLine:
         half = LAST_DIGIT / 2
         self._logits = logit(np.clip(scores, half, 1 - half))
         self._positive = positive
-        self._start: tuple[Floats, Floats] | None = None
-        ones = np.ones((1, len(scores)))
-        both = 0 < positive.sum() < len(positive)
-        if both and np.ptp(self._logits) > 0:
-            self._start = (
-                self._newton(ones, np.zeros((1, 2)), is_free=True)[0],
-                self._newton(ones, np.zeros((1, 2)), is_free=False)[0],
-            )
 
     def of(self, weights: Floats) -> tuple[Floats, Floats]:
-        nothing = np.full(len(weights), np.nan)
-        if self._start is None:
+        """(B,) slopes and (B,) intercepts."""
+        if not 0 < self._positive.sum() < len(self._positive) or np.ptp(self._logits) == 0:
+            nothing = np.full(len(weights), np.nan)
             return nothing, nothing
         found = []
-        for start, is_free in zip(self._start, (True, False), strict=True):
-            begin = np.tile(start, (len(weights), 1))
-            found.append(self._newton(weights, begin, is_free=is_free))
+        for is_free, begin in zip((True, False), self._begin, strict=True):
+            start = np.tile(begin, (len(weights), 1))
+            found.append(self._newton(weights, start, is_free=is_free))
         return found[0][:, 1], found[1][:, 0]
+
+    @cached_property
+    def _begin(self) -> list[Floats]:
+        """Both fits with every weight 1: a resample's are near them."""
+        ones, zeros = np.ones((1, len(self._logits))), np.zeros((1, 2))
+        return [self._newton(ones, zeros, is_free=is_free)[0] for is_free in (True, False)]
 
     def _newton(self, weights: Floats, start: Floats, *, is_free: bool) -> Floats:
         """Fit (B, 2) intercepts and slopes; nan where it does not settle, as for separated data.
