@@ -55,8 +55,8 @@ def words_of(label: str, found: Background) -> str:
     """One sentence for a reader."""
     if found.verdict == "told without lungs":
         return (
-            f"WARNING: {label} can be told without lungs. The classifier has learned something"
-            " else than disease: its source, device, positioning or text."
+            f"WARNING: {label} can be told without lungs: by what lies around them (source, device,"
+            " positioning, text) or by their outline. The score has not shown that it sees disease."
         )
     if found.verdict == "not told without lungs":
         return f"{label} cannot be told without lungs."

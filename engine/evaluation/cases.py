@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -100,7 +101,7 @@ def joined_cases(run: Path, labels: Path, truth: Mapping[str, Truth]) -> Cases:
     """
     recipe = recipe_of_run(run)
     matching = Matching(lines=len(truth))
-    rows: list[dict[str, str]] = []
+    table = _Table(recipe)
     lines: list[Truth] = []
     failed: dict[str, list[bool]] = {}
     met: set[str] = set()
@@ -114,7 +115,7 @@ def joined_cases(run: Path, labels: Path, truth: Mapping[str, Truth]) -> Cases:
             continue
         met.add(radiograph)
         if row["status"] == "ok":
-            rows.append(row)
+            table.add(row)
             lines.append(line)
             continue
         matching.failed[row["error"]] += 1
@@ -125,7 +126,7 @@ def joined_cases(run: Path, labels: Path, truth: Mapping[str, Truth]) -> Cases:
             _note(matching.lines_alone_examples, radiograph)
     matching.scored, matching.lines_alone = len(rows), len(truth) - len(met)
     _refuse_nothing(run, labels, matching)
-    return _cases(recipe, rows, lines, failed, matching)
+    return _cases(table, lines, failed, matching)
 
 
 def _note(examples: list[str], radiograph: str) -> None:
@@ -164,61 +165,71 @@ def _refuse_nothing(run: Path, labels: Path, matching: Matching) -> None:
     )
 
 
+class _Table:
+    """What is kept of the rows: ids and numbers, because a run may have millions."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        labels = recipe.classifier.labels
+        self.recipe = recipe
+        self.radiographs: list[str] = []
+        self.has_lungs: list[bool] = []
+        names = [*labels, *(f"{label}_flag" for label in recipe.thresholds), "width", "height"]
+        if recipe.probe == "background":
+            names += [f"{label}_background" for label in labels]
+        self._numbers = {name: array("d") for name in names}
+
+    def add(self, row: dict[str, str]) -> None:
+        """Keep one scored row."""
+        self.radiographs.append(unguarded(row["radiograph"]))
+        self.has_lungs.append(NO_LUNG not in row["flags"].split())
+        for name, numbers in self._numbers.items():
+            try:
+                numbers.append(float(row[name]))
+            except (TypeError, ValueError) as error:
+                raise EvaluationError(
+                    f"results.csv is damaged: {row[name]!r} of {row['radiograph']!r} in the column"
+                    f" {name!r} is no number"
+                ) from error
+
+    def __getitem__(self, name: str) -> Floats:
+        return np.array(self._numbers[name])
+
+    def decisions(self) -> dict[str, Bools]:
+        """As the sweep wrote them; of a label without a threshold, as the engine decides."""
+        labels, thresholds = self.recipe.classifier.labels, self.recipe.thresholds
+        scores = np.column_stack([self[label] for label in labels]).astype(np.float32)
+        decided = decisions_of(self.recipe, scores)
+        return {
+            label: self[f"{label}_flag"] > 0 if label in thresholds else decided[:, number]
+            for number, label in enumerate(labels)
+        }
+
+
 def _cases(
-    recipe: Recipe,
-    rows: list[dict[str, str]],
-    lines: list[Truth],
-    failed: dict[str, list[bool]],
-    matching: Matching,
+    table: _Table, lines: list[Truth], failed: dict[str, list[bool]], matching: Matching
 ) -> Cases:
-    labels = recipe.classifier.labels
-    scores = {label: _numbers(rows, label) for label in labels}
+    labels, has_probe = table.recipe.classifier.labels, table.recipe.probe == "background"
     patients = [line.patient for line in lines]
     matching.without_patient = patients.count("")
-    has_probe = recipe.probe == "background"
-    aspect = _numbers(rows, "width") / _numbers(rows, "height")
-    asked = lines[0].positive
-    positive = {
-        label: np.array([np.nan if (p := line.positive[label]) is None else p for line in lines])
-        for label in asked
-    }
     return Cases(
-        recipe,
-        [unguarded(row["radiograph"]) for row in rows],
-        scores,
-        _decisions(recipe, rows, scores),
-        {label: _numbers(rows, f"{label}_background") for label in labels if has_probe},
-        np.array([NO_LUNG not in row["flags"].split() for row in rows]),
-        aspect,
-        {label: values.astype(np.float64) for label, values in positive.items()},
+        table.recipe,
+        table.radiographs,
+        {label: table[label] for label in labels},
+        table.decisions(),
+        {label: table[f"{label}_background"] for label in labels if has_probe},
+        np.array(table.has_lungs),
+        table["width"] / table["height"],
+        {label: _truth_of(label, lines) for label in lines[0].positive},
         _numbered(patients),
         {name: [line.parts[name] for line in lines] for name in lines[0].parts},
-        {label: failed.get(label, []) for label in asked},
+        {label: failed.get(label, []) for label in lines[0].positive},
         matching,
     )
 
 
-def _numbers(rows: list[dict[str, str]], column: str) -> Floats:
-    try:
-        found = np.array([float(row[column]) for row in rows])
-    except (TypeError, ValueError) as error:
-        raise EvaluationError(
-            f"results.csv is damaged: the column {column!r} holds no number ({error})"
-        ) from error
-    return found
-
-
-def _decisions(
-    recipe: Recipe, rows: list[dict[str, str]], scores: Mapping[str, Floats]
-) -> dict[str, Bools]:
-    """As the sweep wrote them; of a label without a threshold, as the engine decides."""
-    labels = recipe.classifier.labels
-    table = np.column_stack([scores[label] for label in labels]).astype(np.float32)
-    decided = decisions_of(recipe, table)
-    return {
-        label: _numbers(rows, f"{label}_flag") > 0 if label in recipe.thresholds else decided[:, n]
-        for n, label in enumerate(labels)
-    }
+def _truth_of(label: str, lines: list[Truth]) -> Floats:
+    known = (line.positive[label] for line in lines)
+    return np.array([np.nan if positive is None else float(positive) for positive in known])
 
 
 def _numbered(patients: list[str]) -> Places:

@@ -16,7 +16,7 @@ Places = NDArray[np.intp]
 BINS = 10  # of equal width, for the calibration error and the calibration curve
 LAST_DIGIT = 1e-6  # results.csv has six decimals: 0 and 1 stand for what rounds to them
 _STEPS = 30
-_STEADY = 1e-8
+_STEADY = 1e-6  # of the last step; Newton's next one would be its square
 
 SHARES = (
     *("auc", "average_precision", "sensitivity", "specificity", "ppv", "npv"),

@@ -29,7 +29,7 @@ COLUMNS = [
     *("value", "low", "high", "n", "positives", "groups"),
 ]
 _WORDS = {"auc": "AUC", "ppv": "PPV", "npv": "NPV", "brier": "Brier score", "ece": "ECE"}
-_FEW = ("auc", "sensitivity", "specificity", "ppv")
+_FEW = ("auc", "sensitivity", "specificity")
 _WIDTH = 110
 
 
@@ -41,9 +41,7 @@ def described_evaluation(found: Evaluation) -> str:
     tables.append(_baseline_table(found))
     lines = [*_met_lines(found.met), _resampling(found), *_label_lines(found)]
     words = [f"{label}: {line}" for label, of in found.labels.items() for line in _notes(of)]
-    words += [
-        f"{_background_words(label, of)}" for label, of in found.labels.items() if of.background
-    ]
+    words += [_background_words(label, of) for label, of in found.labels.items() if of.background]
     return "\n".join([*lines, _rendered(tables), *words, f"use: {found.use}"])
 
 
@@ -104,7 +102,7 @@ def _whole_table(found: Evaluation) -> Table:
         )
         for of in found.labels.values()
     ]
-    table.add_row("true + / false + / false - / true -", *cells)
+    table.add_row("TP / FP / FN / TN", *cells)
     return table
 
 
