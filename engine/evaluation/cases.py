@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import csv
 from array import array
-from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from cxrsweep.engine.errors import EvaluationError
 from cxrsweep.engine.evaluation.metrics import Bools, Floats, Places
+from cxrsweep.engine.evaluation.results import Met
 from cxrsweep.engine.evaluation.truth import Truth
 from cxrsweep.engine.recipe import Recipe, recipe_from_mapping
 from cxrsweep.engine.runs.decisions import decisions_of
@@ -20,29 +20,6 @@ from cxrsweep.engine.runs.run_folder import read_record
 from cxrsweep.engine.runs.table import NO_LUNG, columns_of, unguarded
 
 EXAMPLES = 3
-
-
-@dataclass
-class Matching:
-    """How the rows of a run and the lines of the labels met.
-
-    Attributes:
-        rows, lines: of results.csv and of the labels file.
-        scored: rows with a score and a line.
-        failed: failure code -> rows without a score that have a line.
-        rows_alone, lines_alone: of one side without the other; a few of them as examples.
-        without_patient: matched rows without a patient in the group column; each counts as one.
-    """
-
-    rows: int = 0
-    lines: int = 0
-    scored: int = 0
-    failed: Counter[str] = field(default_factory=Counter)
-    rows_alone: int = 0
-    rows_alone_examples: list[str] = field(default_factory=list)
-    lines_alone: int = 0
-    lines_alone_examples: list[str] = field(default_factory=list)
-    without_patient: int = 0
 
 
 @dataclass(frozen=True)
@@ -61,7 +38,7 @@ class Cases:
         patients: (N,) number of the patient.
         parts: subgroup column -> (N,) cells.
         failed: label -> truth of its failed radiographs, True or False each.
-        matching: what met.
+        met: what met, and what did not.
     """
 
     recipe: Recipe
@@ -75,7 +52,7 @@ class Cases:
     patients: Places
     parts: dict[str, list[str]]
     failed: dict[str, list[bool]]
-    matching: Matching
+    met: Met
 
 
 def recipe_of_run(run: Path) -> Recipe:
@@ -100,33 +77,33 @@ def joined_cases(run: Path, labels: Path, truth: Mapping[str, Truth]) -> Cases:
         RunError: the folder is no run.
     """
     recipe = recipe_of_run(run)
-    matching = Matching(lines=len(truth))
+    met = Met(lines=len(truth))
     table = _Table(recipe)
     lines: list[Truth] = []
     failed: dict[str, list[bool]] = {}
-    met: set[str] = set()
+    seen: set[str] = set()
     for row in _rows(run, recipe):
-        matching.rows += 1
+        met.rows += 1
         radiograph = unguarded(row["radiograph"])
         line = truth.get(radiograph)
         if line is None:
-            _note(matching.rows_alone_examples, radiograph)
-            matching.rows_alone += 1
+            _note(met.rows_alone_examples, radiograph)
+            met.rows_alone += 1
             continue
-        met.add(radiograph)
+        seen.add(radiograph)
         if row["status"] == "ok":
             table.add(row)
             lines.append(line)
             continue
-        matching.failed[row["error"]] += 1
+        met.failed[row["error"]] = met.failed.get(row["error"], 0) + 1
         for label, positive in line.positive.items():
             failed.setdefault(label, []).extend([] if positive is None else [positive])
     for radiograph in truth:
-        if radiograph not in met:
-            _note(matching.lines_alone_examples, radiograph)
-    matching.scored, matching.lines_alone = len(rows), len(truth) - len(met)
-    _refuse_nothing(run, labels, matching)
-    return _cases(table, lines, failed, matching)
+        if radiograph not in seen:
+            _note(met.lines_alone_examples, radiograph)
+    met.scored, met.lines_alone = len(lines), len(truth) - len(seen)
+    _refuse_nothing(run, labels, met)
+    return _cases(table, lines, failed, met)
 
 
 def _note(examples: list[str], radiograph: str) -> None:
@@ -153,14 +130,14 @@ def _rows(run: Path, recipe: Recipe) -> Iterator[dict[str, str]]:
         raise EvaluationError(f"cannot read {path}: {error}") from error
 
 
-def _refuse_nothing(run: Path, labels: Path, matching: Matching) -> None:
-    if matching.scored:
+def _refuse_nothing(run: Path, labels: Path, met: Met) -> None:
+    if met.scored:
         return
-    if matching.failed:
+    if met.failed:
         raise EvaluationError(f"every labelled radiograph of {run} failed; see its log.jsonl")
     raise EvaluationError(
-        f"no id of {run / 'results.csv'} (such as {matching.rows_alone_examples[:1]}) is in"
-        f" {labels} (such as {matching.lines_alone_examples[:1]}); --id-column names another"
+        f"no id of {run / 'results.csv'} (such as {met.rows_alone_examples[:1]}) is in"
+        f" {labels} (such as {met.lines_alone_examples[:1]}); --id-column names another"
         " column, and ids must be the same to the letter"
     )
 
@@ -205,12 +182,10 @@ class _Table:
         }
 
 
-def _cases(
-    table: _Table, lines: list[Truth], failed: dict[str, list[bool]], matching: Matching
-) -> Cases:
+def _cases(table: _Table, lines: list[Truth], failed: dict[str, list[bool]], met: Met) -> Cases:
     labels, has_probe = table.recipe.classifier.labels, table.recipe.probe == "background"
     patients = [line.patient for line in lines]
-    matching.without_patient = patients.count("")
+    met.without_patient = patients.count("")
     return Cases(
         table.recipe,
         table.radiographs,
@@ -223,7 +198,7 @@ def _cases(
         _numbered(patients),
         {name: [line.parts[name] for line in lines] for name in lines[0].parts},
         {label: failed.get(label, []) for label in lines[0].positive},
-        matching,
+        met,
     )
 
 

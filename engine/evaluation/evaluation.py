@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 
 import numpy as np
 
@@ -22,7 +21,6 @@ from cxrsweep.engine.evaluation.results import (
     Evaluation,
     Figures,
     LabelEvaluation,
-    Met,
     estimate_of,
 )
 from cxrsweep.engine.evaluation.truth import LabelColumn, TruthColumns
@@ -100,7 +98,7 @@ def evaluated(
         level=LEVEL,
         resamples=resamples,
         seed=seed,
-        met=Met(**asdict(cases.matching)),
+        met=cases.met,
         labels={
             found.label: _label_evaluation(cases, found, thumbnails, resamples, seed)
             for found in truth

@@ -142,8 +142,8 @@ class LabelEvaluation(Figures):
     curves: Curves
 
 
-class Met(_Plain):
-    """How the rows of the run and the lines of the labels met.
+class Met(BaseModel):
+    """How the rows of the run and the lines of the labels met; counted up while they are read.
 
     Attributes:
         rows, lines: of results.csv and of the labels file.
@@ -154,15 +154,17 @@ class Met(_Plain):
         without_patient: scored rows with an empty cell in the group column; each a patient.
     """
 
-    rows: int
-    lines: int
-    scored: int
-    failed: dict[str, int]
-    rows_alone: int
-    rows_alone_examples: list[str]
-    lines_alone: int
-    lines_alone_examples: list[str]
-    without_patient: int
+    model_config = ConfigDict(extra="forbid")
+
+    rows: int = 0
+    lines: int = 0
+    scored: int = 0
+    failed: dict[str, int] = Field(default_factory=dict)
+    rows_alone: int = 0
+    rows_alone_examples: list[str] = Field(default_factory=list)
+    lines_alone: int = 0
+    lines_alone_examples: list[str] = Field(default_factory=list)
+    without_patient: int = 0
 
 
 class Evaluation(_Plain):
