@@ -22,7 +22,6 @@ from cxrsweep.engine.evaluation.metrics import (
 )
 
 LEVEL = 0.95
-RESAMPLES = 1000
 FEWEST = 2  # patients that an interval needs
 _CELLS_AT_ONCE = 400_000
 _DEFINED = 0.9  # share of the resamples in which a figure must exist
