@@ -92,6 +92,14 @@ class RootGroup(LazyGroup):
     homes={
         "sweep": ("cxrsweep.engine.commands:sweep", "Score every radiograph of an archive."),
         "inspect": ("cxrsweep.engine.commands:inspect", "Say what a bundle or a run is."),
+        "evaluate": (
+            "cxrsweep.engine.evaluation.commands:evaluate",
+            "Compare a run's scores with labels.",
+        ),
+        "threshold": (
+            "cxrsweep.engine.evaluation.commands:threshold",
+            "Choose a decision threshold for a bundle.",
+        ),
         "doctor": (
             "cxrsweep.engine.doctor.command:doctor",
             "Say what this machine can do and what is missing.",

@@ -49,3 +49,7 @@ class PlanError(CxrsweepError):
 
 class PlanMismatchError(PlanError):
     """A plan exists, but was built for something else."""
+
+
+class EvaluationError(CxrsweepError):
+    """Scores and labels do not answer what was asked."""

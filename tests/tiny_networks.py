@@ -40,3 +40,28 @@ def not_a_network() -> str:
 
 def failing() -> nn.Module:
     raise ValueError("no such width")
+
+
+class DarkIsLung(nn.Module):
+    """Calls everything darker than a third lung."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.limit = nn.Parameter(torch.tensor(0.33))
+
+    def forward(self, intensity: Tensor) -> Tensor:
+        return 60 * (self.limit - intensity)
+
+
+class BorderAndLungs(nn.Module):
+    """Two labels: one sees the left and right edge alone, one the inside of the lungs alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.middles = nn.Parameter(torch.tensor([0.62, 0.22]))
+
+    def forward(self, view: Tensor) -> Tensor:
+        edges = torch.cat([view[..., :3], view[..., -3:]], 3)
+        lungs = torch.cat([view[:, :, 20:44, 16:25], view[:, :, 20:44, 40:49]], 3)
+        seen = torch.stack([edges.mean((1, 2, 3)), lungs.mean((1, 2, 3))], 1)
+        return 30 * (seen - self.middles)

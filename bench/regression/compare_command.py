@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from cxrsweep.bench.options import json_option
 from cxrsweep.bench.regression.compare import compared, notes_on
 from cxrsweep.bench.regression.verdict import EXIT_CODES, Verdict
 from cxrsweep.bench.results import Comparison, read_result, write_result
+from cxrsweep.engine.json_file import json_option
 
 
 @click.command()

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from cxrsweep.bench.options import writable_file
 from cxrsweep.bench.reports.figures import is_bigger_better
 from cxrsweep.bench.reports.writers import bencher_text, csv_text, github_text
 from cxrsweep.bench.results import read_result
+from cxrsweep.engine.json_file import writable
 from cxrsweep.engine.runs.run_folder import replaced
 
 WRITERS = {"csv": csv_text, "bencher": bencher_text, "github": github_text}
@@ -23,7 +23,7 @@ WRITERS = {"csv": csv_text, "bencher": bencher_text, "github": github_text}
 )  # fmt: skip
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False),
-    callback=writable_file, help="File to write.",
+    callback=writable, help="File to write.",
 )  # fmt: skip
 def convert(result: Path, form: str, output: Path) -> None:
     """Turn the JSON of a benchmark into a table, or into what trackers of benchmarks read.

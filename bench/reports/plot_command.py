@@ -6,15 +6,15 @@ from pathlib import Path
 
 import click
 
-from cxrsweep.bench.options import writable_file
 from cxrsweep.bench.reports.plots import ENDINGS, write_plot
 from cxrsweep.bench.results import read_result
+from cxrsweep.engine.json_file import writable
 
 
 def _picture(context: click.Context, parameter: click.Parameter, path: Path) -> Path | None:
     if path.suffix not in ENDINGS:
         raise click.BadParameter(f"{path.name} must end in {' or '.join(ENDINGS)}")
-    return writable_file(context, parameter, path)
+    return writable(context, parameter, path)
 
 
 @click.command()

@@ -137,12 +137,7 @@ class RunFolder:
 
     def entries(self) -> Iterator[Entry]:
         """Stream the frozen index."""
-        with self.index.open(newline="", encoding="utf-8", errors="surrogateescape") as stream:
-            rows = csv.reader(stream)
-            assert next(rows) == INDEX_COLUMNS, "the index was verified by its hash"
-            for ordinal, row in enumerate(rows):
-                assert row[0] == str(ordinal), "the index was verified by its hash"
-                yield _entry_from_row(row)
+        return indexed_entries(self.index)
 
     def has_parts(self) -> bool:
         """Whether any shard has rows on the disk."""
@@ -282,6 +277,16 @@ def _entry_from_row(row: Sequence[str]) -> Entry:
         refused,
         int(frame) if frame else 0,
     )
+
+
+def indexed_entries(index: Path) -> Iterator[Entry]:
+    """Stream an index.csv that was verified by its hash."""
+    with index.open(newline="", encoding="utf-8", errors="surrogateescape") as stream:
+        rows = csv.reader(stream)
+        assert next(rows) == INDEX_COLUMNS, "the index was verified by its hash"
+        for ordinal, row in enumerate(rows):
+            assert row[0] == str(ordinal), "the index was verified by its hash"
+            yield _entry_from_row(row)
 
 
 def _throughput_row(shard: Shard, meter: ShardMeter) -> list[str]:
