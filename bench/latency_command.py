@@ -9,12 +9,12 @@ import click
 from cxrsweep.bench.gpu_state import gpu_state
 from cxrsweep.bench.kits import kit_on
 from cxrsweep.bench.latency import measured_latency
-from cxrsweep.bench.options import json_option
 from cxrsweep.bench.results import Latency, Spread, setup_of, write_result
 from cxrsweep.bench.workload import opened_workload
 from cxrsweep.engine.bundle import FP16_GRAPH, FP32_GRAPH, open_bundle
 from cxrsweep.engine.hardware.device import chosen_device
 from cxrsweep.engine.hardware.machine import cores
+from cxrsweep.engine.json_file import json_option
 
 CPU_BATCHES, GPU_BATCHES = (1, 4, 16), (1, 4, 16, 64, 256)
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -17,24 +15,9 @@ from cxrsweep.bench.workload import opened_workload
 from cxrsweep.engine.bundle import FP16_GRAPH, FP32_GRAPH, open_bundle
 from cxrsweep.engine.hardware.device import chosen_device
 from cxrsweep.engine.hardware.machine import cores
+from cxrsweep.engine.json_file import Command, json_option
 from cxrsweep.engine.plans.settings import DEFAULT_BATCH
 from cxrsweep.engine.stages import CPU_BATCH
-
-Command = Callable[..., Any]
-
-
-def json_option(command: Command) -> Command:
-    """The option --json FILE; a folder that is not there is told before anything is measured."""
-    return click.option(
-        "--json", "json_file", type=click.Path(path_type=Path, dir_okay=False),
-        callback=_writable, help="Also write JSON.",
-    )(command)  # fmt: skip
-
-
-def _writable(_: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
-    if path and not os.access(path.absolute().parent, os.W_OK):
-        raise click.BadParameter(f"{path.absolute().parent} is no folder that can be written to")
-    return path
 
 
 def measured_command(rounds: int) -> Callable[[Command], Command]:

@@ -10,7 +10,7 @@ from cxrsweep.engine.errors import CxrsweepError
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 100}
 
-EXPORT_PACKAGES = {"torch", "onnx", "onnxruntime", "onnxscript", "monai", "safetensors"}
+EXPORT_PACKAGES = {"h5py", "torch", "onnx", "onnxruntime", "onnxscript", "monai", "safetensors"}
 
 
 class LazyGroup(click.Group):

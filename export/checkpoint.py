@@ -29,7 +29,6 @@ class _StandIn:
     """Takes the place of a published class when a checkpoint is read: it has no code to run."""
 
 
-
 def trained_network(recipe: Network, part: str, folder: Path) -> nn.Module:
     """Build a network and load its weights.
 

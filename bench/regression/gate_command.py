@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from cxrsweep.bench.options import json_option
 from cxrsweep.bench.regression.gate import measured_gate
 from cxrsweep.bench.regression.verdict import EXIT_CODES, NOTHING_MEASURED, GateError, Verdict
 from cxrsweep.bench.results import Gate, write_result
 from cxrsweep.engine.hardware.machine import cores
+from cxrsweep.engine.json_file import json_option
 
 
 @click.command()

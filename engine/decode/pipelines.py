@@ -134,7 +134,5 @@ def _centre_cropped(grey: Any, recipe: Recipe, linear: dict[str, Any]) -> Any:
     shrunk = fn.resize(grey, size=fn.cast(sides, dtype=types.FLOAT), **linear)
     extra = sides - recipe.side
     half = extra // 2
-    start = fn.cast(
-        half + (extra - 2 * half) * (half - 2 * (half // 2)), dtype=types.INT32
-    )
+    start = fn.cast(half + (extra - 2 * half) * (half - 2 * (half // 2)), dtype=types.INT32)
     return fn.slice(shrunk, start=start, shape=[recipe.side, recipe.side], axes=[0, 1])
