@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from cxrsweep.engine import open_bundle, sweep
 from cxrsweep.engine.cli import cxrsweep
@@ -58,6 +59,15 @@ def twenty(real_archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
         (folder / path.name).symlink_to(path)
     assert len(list(folder.iterdir())) == 20
     return folder
+
+
+@pytest.fixture
+def with_negatives(small_archive: Path) -> Path:
+    """Twelve files, of which those with odd numbers show their radiograph as a negative."""
+    for path in small_archive.rglob("*.*"):
+        if int(path.stem) % 2:
+            assert cv2.imwrite(str(path), 255 - cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
+    return small_archive
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -143,11 +153,21 @@ def test_pixels_of_tartaglione_are_equalised_fitted_and_black_outside_the_lungs(
     assert_equal_greys(seen, expected * np.stack(opened).astype(float))
 
 
-def write_trying_weights(path: Path, probes: Probes) -> None:
-    """Random weights that make the agreement hard to pass.
+def write_weights(path: Path, classifier: nn.Module) -> None:
+    """Where and how the recipe at `path` wants them."""
+    weights = path.parent / str(recipe_from_toml(path).classifier.weights)
+    state = {key: tensor.contiguous() for key, tensor in classifier.state_dict().items()}
+    if weights.suffix == ".safetensors":
+        save_file(state, weights)
+    else:
+        torch.save({"epoch": 0, "model": state}, weights)
 
-    The norms fit the radiographs and the last bias is their median, so that scores spread and lie
-    on both sides of the threshold; random weights as they are score everything alike.
+
+def write_brief_weights(path: Path, probes: Probes) -> None:
+    """Weights trained as little as the agreement needs: random ones score everything alike.
+
+    The norms fit the radiographs, and the linear layers learn to give negatives 0.8 and others
+    0.2: scores then lie on both sides of the threshold, and none is saturated.
     """
     torch.manual_seed(0)
     recipe = recipe_from_toml(path)
@@ -156,43 +176,52 @@ def write_trying_weights(path: Path, probes: Probes) -> None:
     if recipe.segmenter:
         segmenter = trained_network(recipe.segmenter, "segmenter", path.parent)
     kept = Kept()
-    with torch.inference_mode():
+    norms = [module for module in classifier.modules() if isinstance(module, nn.BatchNorm2d)]
+    linears = [module for module in classifier.modules() if isinstance(module, nn.Linear)]
+    features: list[Tensor] = []
+    with torch.no_grad():
         FusedNetwork(recipe, kept, segmenter).eval()(torch.from_numpy(probes.pixels))
-        for module in classifier.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.momentum = None  # the mean over all that is seen
+        for norm in norms:
+            norm.momentum = None  # the mean over all that is seen
         classifier.train()(kept.seen)
-        logits = classifier.eval()(kept.seen)
-        last = [module for module in classifier.modules() if isinstance(module, nn.Linear)][-1]
-        last.weight /= logits.std()
-        last.bias.copy_((last.bias - logits.quantile(0.5)) / logits.std())  # between the middle two
-    state = {key: tensor.contiguous() for key, tensor in classifier.state_dict().items()}
-    weights = path.parent / str(recipe.classifier.weights)
-    if weights.suffix == ".safetensors":
-        save_file(state, weights)
-    else:
-        torch.save({"epoch": 0, "model": state}, weights)
+        hook = linears[0].register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
+        classifier.eval()(kept.seen)
+        hook.remove()
+    wanted = torch.tensor([[0.8] if int(Path(n).stem) % 2 else [0.2] for n in probes.names])
+    optimiser = torch.optim.Adam([p for layer in linears for p in layer.parameters()], 1e-3)
+    for _ in range(60):
+        logits = features[0]
+        for number, layer in enumerate(linears):
+            logits = layer(logits.relu() if number else logits)
+        loss = F.binary_cross_entropy_with_logits(logits, wanted.expand_as(logits))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert (logits > 0).any()
+    assert (logits < 0).any()
+    write_weights(path, classifier)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["tartaglione", "moscato"])
 def test_published_systems_export_plan_and_sweep(
-    recipe_file: Callable[[str], Path], small_archive: Path, tmp_path: Path, name: str
+    recipe_file: Callable[[str], Path], with_negatives: Path, tmp_path: Path, name: str
 ) -> None:
     path = recipe_file(name)
     recipe = recipe_from_toml(path)
-    write_trying_weights(path, synthetic_probes(recipe))
-    bundle = bundle_from_recipe(path, tmp_path / "bundle")
+    write_brief_weights(path, probes_from_folder(recipe, with_negatives))
+    bundle = bundle_from_recipe(path, tmp_path / "bundle", with_negatives)
     for result in bundle.manifest.agreement.results:
         assert result.decision_flips == 0
         if result.graph == "fused.fp32.onnx":
             assert result.largest_score_difference <= 1e-4
-    summary = sweep([small_archive], bundle, tmp_path / "run")
+    summary = sweep([with_negatives], bundle, tmp_path / "run")
     assert (summary.ok, summary.failed) == (12, 0)
-    rows = (tmp_path / "run" / "results.csv").read_text().splitlines()
-    scores = [float(row.split(",")[3]) for row in rows[1:]]
-    assert rows[0].startswith("radiograph,status,error,covid")
-    assert np.ptp(scores) > 1e-3, "a network that sees nothing"
+    lines = (tmp_path / "run" / "results.csv").read_text().splitlines()
+    assert lines[0].startswith("radiograph,status,error,covid,covid_flag,")
+    for radiograph, _, _, score, flag in (line.split(",")[:5] for line in lines[1:]):
+        assert int(flag) == int(Path(radiograph).stem) % 2
+        assert 0.05 < float(score) < 0.95, "a saturated score would hide a difference"
     pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed")
     if plan_target() == Target():
         words = ["export", "plan", str(bundle.folder), "--flavour", "tensorrt_rtx", "--batch", "4"]
@@ -209,7 +238,7 @@ def test_recipes_that_crop_load_and_run(recipe_file: Callable[[str], Path], name
     path = recipe_file(name)
     recipe = recipe_from_toml(path)
     probes = synthetic_probes(recipe, 4)
-    write_trying_weights(path, probes)
+    write_weights(path, _built_network(recipe.classifier, "classifier", path.parent))
     fused = fused_from_recipe(recipe, path.parent)  # raises where the labels do not come out
     with torch.inference_mode():
         scores, boxes, fractions = fused(torch.from_numpy(probes.pixels))[:3]
