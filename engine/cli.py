@@ -10,7 +10,7 @@ from cxrsweep.engine.errors import CxrsweepError
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 100}
 
-_EXPORT = ("torch", "onnx", "onnxruntime", "onnxscript", "monai", "safetensors")
+_EXPORT = ("torch", "onnx", "onnxruntime", "onnxscript", "monai", "safetensors", "h5py")
 EXTRAS = {**dict.fromkeys(_EXPORT, "[export]"), "matplotlib": "[plots]"}
 
 

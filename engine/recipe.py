@@ -103,9 +103,10 @@ class Segmenter(Network):
 
 
 class Crop(_Strict):
-    """How the lung box becomes the classifier's input.
+    """What of the S-sized radiograph becomes the classifier's input.
 
     Attributes:
+        region: "lungs" crops to the lung box; "whole" crops nothing (margin and square do nothing).
         margin: added on each side, as a fraction of the box's width and height.
         square: grow the shorter side so that the crop keeps its aspect.
         minimum_lung_fraction: less lung than this of the radiograph counts as none found.
@@ -113,6 +114,7 @@ class Crop(_Strict):
         supersample: samples per output pixel and axis, averaged.
     """
 
+    region: Literal["lungs", "whole"] = "lungs"
     margin: Annotated[float, Field(ge=0, le=1)] = 0.05
     square: bool = False
     minimum_lung_fraction: Unit = 0.02
@@ -165,6 +167,7 @@ class Recipe(_Strict):
         side: working side S in pixels: every radiograph becomes (S, S) uint8.
         fit: stretch both sides to S; letterbox with black; or shortest side and centre crop.
         shortest_side: for centre-crop, what the shortest side becomes first (default S).
+        antialias: average what a shrinking fit would skip; false takes plain bilinear samples.
         equalise: of the whole radiograph's grey values, before the fit.
         thresholds: label -> score from which its flag column is 1.
         probe: "background" also scores the radiograph with the lungs removed.
@@ -176,6 +179,7 @@ class Recipe(_Strict):
     side: Side
     fit: Fit = "stretch"
     shortest_side: Side | None = None
+    antialias: bool = True
     equalise: Equalise = "none"
     segmenter: Segmenter | None = None
     crop: Crop = Crop()

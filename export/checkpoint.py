@@ -21,6 +21,12 @@ from cxrsweep.engine.recipe import Network
 # Where training scripts commonly nest the state dict.
 NESTED_KEYS = ("state_dict", "model_state_dict", "model")
 LISTED_KEYS = 8
+# Checkpoints of Tartaglione et al. 2020 hold the last epoch's figures as objects of these classes.
+PUBLISHED_FIGURES = tuple(f"utils.metrics.{name}" for name in ("Accuracy", "RocAuc", "FScore"))
+
+
+class _StandIn:
+    """Takes the place of a published class when a checkpoint is read: it has no code to run."""
 
 
 def trained_network(recipe: Network, part: str, folder: Path) -> nn.Module:
@@ -68,9 +74,10 @@ def _built_network(recipe: Network, part: str, folder: Path) -> nn.Module:
         try:
             module = importlib.import_module(module_name)
         except ImportError as error:
+            missing = (error.name or module_name).split(".")[0]
             raise ExportError(
                 f"{part}.network: cannot import {module_name!r} ({error}); install its package"
-                f" or put the module beside the recipe in {folder}"
+                f" (pip install {missing}) or put the module beside the recipe in {folder}"
             ) from error
         build = getattr(module, callable_name, None)
         if not callable(build):
@@ -124,7 +131,9 @@ def _state_dict_from_file(path: Path, part: str) -> dict[str, Tensor]:
             tensors: dict[str, Tensor] = load_file(path)
             return tensors
         if path.suffix in (".pt", ".pth"):
-            return _unnested(torch.load(path, map_location="cpu", weights_only=True), path, part)
+            with torch.serialization.safe_globals([(_StandIn, name) for name in PUBLISHED_FIGURES]):
+                loaded = torch.load(path, map_location="cpu", weights_only=True)
+            return _unnested(loaded, path, part)
     except ExportError:
         raise
     except UnpicklingError as error:

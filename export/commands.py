@@ -12,6 +12,10 @@ from cxrsweep.engine.cli import CONTEXT, LazyGroup
     context_settings=CONTEXT,
     homes={
         "onnx": ("cxrsweep.export.onnx_command:onnx", "Export a recipe to a bundle."),
+        "import-keras": (
+            "cxrsweep.export.keras_command:import_keras",
+            "Turn a Keras .h5 into weights and a recipe's classifier.",
+        ),
         "plan": ("cxrsweep.export.plan_command:plan", "Build the TensorRT plan of a bundle."),
     },
 )

@@ -205,16 +205,22 @@ class FusedNetwork(nn.Module):
         whole = torch.tensor([[0.0, 0.0, 1.0, 1.0]], device=mask.device)
         lung_box = torch.where(found, lung_box_of(mask), whole)
         crop_box = crop_box_of(lung_box, crop.margin, square=crop.square)
-        side = self.recipe.classifier.side
-        view = sampled(intensity, crop_box, side, crop.supersample)
+        view = self._view_of(intensity, crop_box)
         outputs = [lung_box, lung_fraction]
         if crop.blackout or self.recipe.probe == "background":
-            lungs = sampled(mask, crop_box, side, crop.supersample)
+            lungs = self._view_of(mask, crop_box)
             if self.recipe.probe == "background":
                 outputs.append(self._scores_of(view * (1 - lungs)))
             if crop.blackout:
                 view = view * torch.where(found.view(-1, 1, 1, 1), lungs, 1.0)
         return (self._scores_of(view), *outputs)
+
+    def _view_of(self, planes: Tensor, crop_box: Tensor) -> Tensor:
+        """What the classifier sees of radiographs or masks: (N, 1, h, w) to (N, 1, side, side)."""
+        crop, side = self.recipe.crop, self.recipe.classifier.side
+        if crop.region == "whole":
+            return resized(planes, side)
+        return sampled(planes, crop_box, side, crop.supersample)
 
     def _lung_mask_of(self, intensity: Tensor) -> Tensor:
         recipe = self.recipe.segmenter

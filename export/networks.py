@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from monai.networks.nets import ResNet
@@ -95,3 +96,57 @@ def compact_resnet(
         num_classes=labels,
     )
     return network
+
+
+def covid_resnet(depth: Literal[18, 50] = 18) -> nn.Module:
+    """The classifier of Tartaglione et al. 2020, with the keys of its published checkpoints.
+
+    Args:
+        depth: 18 or 50 layers.
+
+    Returns:
+        network from (N, 1, h, w) to logits (N, 1); the sigmoid that ends the published one has no
+        weights and is the recipe's `activation`.
+
+    Raises:
+        ValueError: another depth.
+    """
+    if depth not in (18, 50):
+        raise ValueError(f"depth {depth}; 18 and 50 were published")
+    return EncodedClassifier(depth)
+
+
+class EncodedClassifier(nn.Module):
+    """A ResNet of one input channel without its last layer, then two linear layers.
+
+    The children of the encoder are numbered as those of the published network: 0 convolution, 1
+    norm, 2 ReLU, 3 pooling, 4 to 7 stages, 8 average.
+
+    Args:
+        depth: 18 (basic blocks) or 50 (bottlenecks).
+
+    Source: Tartaglione et al. 2020, doi:10.3390/ijerph17186933.
+    """
+
+    def __init__(self, depth: int) -> None:
+        super().__init__()
+        encoder = ResNet(
+            "basic" if depth == 18 else "bottleneck",
+            [2, 2, 2, 2] if depth == 18 else [3, 4, 6, 3],
+            [64, 128, 256, 512],
+            spatial_dims=2,
+            n_input_channels=1,
+            conv1_t_stride=2,
+            feed_forward=False,
+            bias_downsample=False,
+        )
+        self.encoder = nn.Sequential(*encoder.children())
+        features, hidden = (512, 256) if depth == 18 else (2048, 512)
+        self.classifier = nn.Sequential(
+            nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, 1)
+        )
+
+    def forward(self, radiographs: Tensor) -> Tensor:
+        """(N, 1, h, w) float to logits (N, 1)."""
+        logits: Tensor = self.classifier(self.encoder(radiographs).flatten(1))
+        return logits

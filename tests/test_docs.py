@@ -24,6 +24,7 @@ DOCUMENTS = [
     *REPOSITORY.glob("*.md"),
     *(REPOSITORY / "docs").glob("*.md"),
     REPOSITORY / "export" / "demo" / "MODEL_CARD.md",
+    REPOSITORY / "export" / "systems" / "README.md",
 ]
 
 

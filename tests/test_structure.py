@@ -42,7 +42,8 @@ def test_torch_is_imported_by_export_and_the_rivals_alone(path: Path) -> None:
     parts = path.relative_to(REPOSITORY).parts
     if parts[0] == "export" or parts[:2] == ("bench", "rivals"):
         return
-    torchlike = {"torch", "onnx", "onnxscript", "onnxruntime", "monai", "safetensors"}
+    onnxlike = {"onnx", "onnxscript", "onnxruntime"}
+    torchlike = {"torch", "monai", "safetensors", "keras", "h5py"} | onnxlike
     assert not torchlike & {name.split(".")[0] for name in imports_of(path)}
 
 

@@ -25,6 +25,7 @@ class Preparation:
 
     def __init__(self, recipe: Recipe, *, area: bool = False) -> None:
         assert recipe.fit == "stretch", "the rivals know no other fit"
+        assert recipe.antialias, "the rivals know no plain samples"
         assert recipe.equalise != "clahe", "the rivals know no CLAHE"
         self.side = recipe.side
         self.equalise = recipe.equalise == "histogram"

@@ -111,7 +111,7 @@ def _equalised(grey: Any, recipe: Recipe) -> Any:
 def _fitted(grey: Any, recipe: Recipe) -> tuple[Any, Any]:
     """The resized radiograph without padding, and the (S, S, 1) one."""
     side = recipe.side
-    linear = {"interp_type": types.INTERP_LINEAR, "antialias": True}
+    linear = {"interp_type": types.INTERP_LINEAR, "antialias": recipe.antialias}
     if recipe.fit == "stretch":
         stretched = fn.resize(grey, size=[side, side], **linear)
         return stretched, stretched
@@ -119,6 +119,20 @@ def _fitted(grey: Any, recipe: Recipe) -> tuple[Any, Any]:
         shrunk = fn.resize(grey, size=[side, side], mode="not_larger", **linear)
         padded = fn.crop(shrunk, crop=[side, side], out_of_bounds_policy="pad", fill_values=0)
         return shrunk, padded
-    shrunk = fn.resize(grey, resize_shorter=recipe.shortest_side or side, **linear)
-    cropped = fn.crop(shrunk, crop=[side, side])
+    cropped = _centre_cropped(grey, recipe, linear)
     return cropped, cropped
+
+
+def _centre_cropped(grey: Any, recipe: Recipe, linear: dict[str, Any]) -> Any:
+    """Whole pixels as torchvision counts them, by whose transforms most classifiers are trained.
+
+    The longer side is rounded down, and half a pixel of offset to the even one.
+    """
+    shape = grey.shape()[:2]
+    shorter = fn.reductions.min(shape)
+    sides = shape * (recipe.shortest_side or recipe.side) // shorter
+    shrunk = fn.resize(grey, size=fn.cast(sides, dtype=types.FLOAT), **linear)
+    extra = sides - recipe.side
+    half = extra // 2
+    start = fn.cast(half + (extra - 2 * half) * (half - 2 * (half // 2)), dtype=types.INT32)
+    return fn.slice(shrunk, start=start, shape=[recipe.side, recipe.side], axes=[0, 1])

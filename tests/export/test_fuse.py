@@ -230,6 +230,15 @@ def test_blackout_leaves_the_lungs_alone(recipe_with: RecipeWith) -> None:
     assert logit(found["scores"][0]) == pytest.approx(expected, abs=1e-4)
 
 
+def test_whole_region_is_blacked_out_and_not_cropped(recipe_with: RecipeWith) -> None:
+    crop = {"region": "whole", "margin": 0.0, "blackout": True}
+    found = outputs(fused(recipe_with, crop=crop), square_radiograph())
+    np.testing.assert_allclose(found["lung_box"], [24 / 64, 16 / 64, 56 / 64, 48 / 64], atol=1e-6)
+    # A quarter of the radiograph is the bright square; the dark rest is black.
+    assert logit(found["scores"][0]) == pytest.approx(220 / 255 / 4, abs=1e-5)
+    assert logit(found["scores"][1]) == pytest.approx(0, abs=1e-6)
+
+
 def test_background_probe_sees_the_radiograph_without_lungs(recipe_with: RecipeWith) -> None:
     network = fused(recipe_with, crop={"margin": 0.25}, probe="background")
     found = outputs(network, square_radiograph())

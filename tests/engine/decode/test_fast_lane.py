@@ -74,6 +74,34 @@ def test_centre_crop_shows_the_middle(
     np.testing.assert_array_equal(found, pixels[32:96, 96:160])
 
 
+@pytest.mark.parametrize("side", [255, 259, 261, 301, 383, 511])
+@pytest.mark.parametrize("is_wide", [False, True])
+def test_centre_crop_counts_whole_pixels_as_torchvision(
+    encoded: Callable[..., bytes], recipe_with: RecipeWith, side: int, is_wide: bool
+) -> None:
+    # 203 to 100 pixels: the other side has a rest, and the crop often half a pixel of offset.
+    pixels = np.random.default_rng(side).integers(0, 256, (side, 203), np.uint8)
+    pixels = pixels.T.copy() if is_wide else pixels
+    long = int(100 * side / 203)
+    size = (long, 100) if is_wide else (100, long)
+    small = np.array(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
+    top, left = round((size[1] - 64) / 2), round((size[0] - 64) / 2)
+    expected = small[top : top + 64, left : left + 64].astype(int)
+    found = decoded_one(recipe_with(fit="centre-crop", shortest_side=100), encoded(".png", pixels))
+    # One grey level of rounding each; of noise, any other place differs by tens.
+    assert np.abs(found.astype(int) - expected).max() <= 2
+
+
+@pytest.mark.parametrize("fit", ["stretch", "centre-crop"])
+def test_without_antialias_samples_are_those_of_opencv(
+    encoded: Callable[..., bytes], recipe_with: RecipeWith, fit: str
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (301, 301), np.uint8)
+    found = decoded_one(recipe_with(fit=fit, antialias=False), encoded(".png", pixels))
+    # One grey level: OpenCV weighs in fixed point.
+    assert np.abs(found.astype(int) - cv2.resize(pixels, (64, 64)).astype(int)).max() <= 1
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("format_name", ["JPEG", "PNG", "TIFF", "WEBP"])
 def test_exif_turn_is_the_same_in_every_format(
