@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 from pathlib import Path
 
 from cxrsweep.engine.runs.leases import Leases
 
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES}
-_SHARED = ("shard-", "index-", "stages-", "alone-", "join-")
+_TOKEN = re.compile(r"[0-9a-f]{14,}-[0-9a-f]{8}")
+_RESTS = {".partial", ".whole"}
 
 
 class Claims:
@@ -62,10 +64,12 @@ class Claims:
 
     def clean(self) -> None:
         """Remove what a finished run no longer needs: its claims, and what the dead left."""
-        for path in self._folder.iterdir():
-            token = path.name.partition(".")[0]
-            if path.name.startswith(_SHARED) or not self._leases.is_live(token):
-                path.unlink(missing_ok=True)
+        run = self._folder.parent
+        for folder in (run, run / "parts", run / "starts", self._folder):
+            for path in folder.iterdir():
+                is_rest = path.suffix in _RESTS or folder == self._folder
+                if is_rest and not any(map(self._leases.is_live, _TOKEN.findall(path.name))):
+                    path.unlink(missing_ok=True)
 
     def _newest(self, name: str) -> int:
         number = 0
