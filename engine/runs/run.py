@@ -121,12 +121,17 @@ class Run:
     def _may_begin(self) -> bool:
         """Whether --until and --limit let this start begin another shard."""
         options = self.options
+        if self.is_over:
+            return False
         if options.until and time.time() >= options.until:
             self.is_over = True
+            self.notes.append("no shard was begun after the time that --until gave")
         elif options.limit is not None and not self._has_permit:
             permits = -(-options.limit // options.shard_size)
             self._has_permit = self.claims.permitted(permits)
-            self.is_over = not self._has_permit
+            if not self._has_permit:
+                self.is_over = True
+                self.notes.append("no shard was begun after as many radiographs as --limit gave")
         return not self.is_over
 
     def finished(self, shard: Shard) -> None:
