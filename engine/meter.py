@@ -21,6 +21,7 @@ class ShardMeter:
         bytes: read.
         wall_s: from the end of the shard before to the end of this one; of several shards, the
             time when any of them was in work.
+        part_sha256: hash of its part, once that is written.
         ended: when its part was written, in seconds since the epoch; 0 for not yet.
         seconds: stage -> seconds; read and gate added over their threads, the others wall time
             with work in that stage. Stages overlap, so their sum exceeds wall_s.
@@ -33,6 +34,7 @@ class ShardMeter:
     bytes: int = 0
     wall_s: float = 0.0
     ended: float = 0.0
+    part_sha256: str = ""
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
     waits: dict[str, float] = field(default_factory=lambda: dict.fromkeys(WAITS, 0.0))
     failures: Counter[str] = field(default_factory=Counter)
@@ -59,7 +61,9 @@ class ShardMeter:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, rounded to microseconds."""
+        digest = {"part_sha256": self.part_sha256} if self.part_sha256 else {}
         return {
+            **digest,
             "radiographs": self.radiographs,
             "pixels": self.pixels,
             "bytes": self.bytes,

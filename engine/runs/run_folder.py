@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import hashlib
 import io
 import json
 import os
@@ -183,7 +184,7 @@ class RunFolder:
     ) -> None:
         """Write the rows of a shard and what it cost; it is done once this returns.
 
-        A part that is there already stays: another worker made it, of the same bytes.
+        A part that is there already stays: another worker made it, with the same rows.
 
         Raises:
             TableError: there is not exactly one row per radiograph.
@@ -194,19 +195,19 @@ class RunFolder:
                 " this is a fault of cxrsweep, please report it with log.jsonl"
             )
         part, start = self.parts / shard.part_name, time.perf_counter()
+        if self.is_done(shard):
+            return
         whole = part.with_suffix(f".{self._by}.whole")
         with replaced(whole) as stream:
             stream.write(csv_text([columns_of(recipe)]))
             stream.write(csv_text([guarded(printable(row.radiograph)), *row.cells] for row in rows))
         meter.seconds["write"] += time.perf_counter() - start
         meter.ended = time.time()
+        meter.part_sha256 = hashlib.sha256(whole.read_bytes()).hexdigest()
         # Before the part gets its name, so that a finished shard always has its figures.
         with replaced(part.with_suffix(".json"), by=self._by) as figures:
             json.dump(meter.as_json(), figures)
-        if self.is_done(shard):
-            whole.unlink()
-        else:
-            whole.replace(part)
+        whole.replace(part)
 
     def meters(self, shards: Iterable[Shard]) -> Iterator[tuple[Shard, ShardMeter]]:
         """What each finished shard cost.
@@ -234,19 +235,21 @@ class RunFolder:
         header = csv_text([columns_of(recipe)])
         with replaced(self.results, by=self._by) as stream:
             stream.write(header)
-            for shard in shards:
-                stream.write(self._rows_of(shard, header))
+            for shard, meter in self.meters(shards):
+                stream.write(self._rows_of(shard, header, meter.part_sha256))
         with replaced(self.throughput, by=self._by) as stream:
             rows = (_throughput_row(shard, meter) for shard, meter in self.meters(shards))
             stream.write(csv_text([THROUGHPUT_COLUMNS]))
             stream.write(csv_text(rows))
 
-    def _rows_of(self, shard: Shard, header: str) -> str:
-        """Text of a part without its header, checked to hold a row per radiograph."""
+    def _rows_of(self, shard: Shard, header: str, sha256: str) -> str:
+        """Text of a part without its header, checked to be what was written."""
         path = self.parts / shard.part_name
-        text = path.read_bytes().decode("utf-8")
+        content = path.read_bytes()
+        text = content.decode("utf-8", "replace")
         rows = sum(1 for _ in csv.reader(io.StringIO(text, newline=""))) - 1
-        if not text.startswith(header) or rows != shard.count:
+        is_same = hashlib.sha256(content).hexdigest() == sha256
+        if not is_same or not text.startswith(header) or rows != shard.count:
             raise TableError(
                 f"{path} was changed after it was written ({rows} rows for {shard.count}"
                 " radiographs); delete it and start the same command again to redo this shard"

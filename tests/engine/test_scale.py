@@ -129,7 +129,7 @@ def test_a_sample_is_the_same_each_time_and_part_of_a_larger_one(
     rows = {}
     for run, count in (("a", 5), ("b", 5), ("c", 9), ("d", 100)):
         sweep([small_archive], light_bundle, tmp_path / run, options(sample=count))
-        text = (tmp_path / run / "results.csv").read_text(newline="")
+        text = (tmp_path / run / "results.csv").read_text(encoding="utf-8")
         rows[run] = list(csv.reader(text.splitlines()))[1:]
     every = list(csv.reader(whole.decode().splitlines()))[1:]
     assert rows["a"] == rows["b"]
