@@ -24,7 +24,7 @@ from cxrsweep.engine.hardware.placement import Placed, placed_workers, stay_on
 from cxrsweep.engine.options import SweepOptions, next_time
 from cxrsweep.engine.progress import BarWatcher, PlainWatcher, Watcher
 from cxrsweep.engine.runs.share import share_from
-from cxrsweep.engine.supervision.seat import Seat, Telling, seat_from_json
+from cxrsweep.engine.supervision.seat import STOPPED, Seat, Telling, seat_from_json
 
 
 @contextlib.contextmanager
@@ -168,6 +168,8 @@ def sweep(archives: tuple[str, ...], bundle_folder: Path, output: Path, **asked:
     placing = (asked.pop("workers"), asked["threads"])
     seat, is_alone = asked.pop("seat"), asked.pop("no_supervisor")
     options = _options_from(asked)
+    if is_alone and placing[0] not in (None, 1):
+        raise click.UsageError("--workers are started by the supervisor; leave out --no-supervisor")
     if seat:
         _work(archives, bundle_folder, output, options, seat_from_json(str(seat)))
     elif is_alone:
@@ -207,6 +209,8 @@ def _work(
     ):
         sweep_run(run, watcher, stop)
         watcher.noted(run.notes)
+        if stop.is_set():
+            raise click.exceptions.Exit(STOPPED)
 
 
 def said(line: str) -> None:

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -23,6 +24,7 @@ from cxrsweep.engine.runs.shard import Shard
 from cxrsweep.engine.runs.table import Row, columns_of, csv_text, guarded, printable, unguarded
 
 SCHEMA_VERSION = 4
+_BEGINNING = r"log(-[0-9a-f-]+)?\.jsonl|run\.json\..*partial"  # may lie there without a record
 INDEX_COLUMNS = [
     *("ordinal", "radiograph", "bytes", "kind", "location"),
     *("offset", "check", "refused", "frame"),
@@ -273,7 +275,7 @@ def refuse_foreign(folder: Path) -> None:
         foreign = [
             child.name
             for child in folder.iterdir()
-            if child.name not in own and not child.name.startswith(("log", "run.json."))
+            if child.name not in own and not re.fullmatch(_BEGINNING, child.name)
         ]
         foreign += [child.name for child in (folder / "parts").glob("*")]
         if foreign and not (folder / "run.json").exists():  # not one that is just being begun

@@ -85,12 +85,14 @@ class _Heard:
     Attributes:
         notes: for the end, each once.
         counts: of every worker, shard -> rows and failed ones.
+        is_told: why all of them end; what they say of it is not for people.
     """
 
     watcher: Watcher
     parts: Path
     notes: list[str] = field(default_factory=list)
     counts: list[dict[int, tuple[int, int]]] = field(default_factory=list)
+    is_told: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _said: dict[str, int] = field(default_factory=dict)
     _is_started: bool = False
@@ -100,7 +102,7 @@ class _Heard:
         event = event_of(line)
         with self._lock:
             if event is None:
-                if self._said.setdefault(line, number) == number:
+                if not self.is_told and self._said.setdefault(line, number) == number:
                     self.watcher.told(line)
                 return
             name, *values = event
@@ -160,7 +162,7 @@ class _Fleet:
             while any(thread.is_alive() for thread in threads):
                 time.sleep(LOOK_S)
                 if (self._errors or any(self._codes)) and not is_ending:
-                    is_ending = True
+                    is_ending = self.heard.is_told = True
                     self._signal(signal.SIGTERM)
         if self._errors:
             raise self._errors[0]

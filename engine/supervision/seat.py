@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 
 from cxrsweep.engine.hardware.machine import cores as cores_here
 
+STOPPED = 4  # exit code of a worker that was asked to stop
 EVENT = "\x1e"  # begins a line that is not for people
 
 

@@ -23,7 +23,7 @@ from typing import IO
 from cxrsweep.engine.errors import RunError
 from cxrsweep.engine.runs.leases import CLAIMS
 from cxrsweep.engine.supervision.journal import add_suspects, in_flight, suspects_of
-from cxrsweep.engine.supervision.seat import Seat
+from cxrsweep.engine.supervision.seat import STOPPED, Seat
 
 LOOK_S = 0.2
 STALL_S = 300.0
@@ -104,8 +104,13 @@ class Supervisor:
         while True:
             self._journal.unlink(missing_ok=True)
             ended = self._watched()
-            if ended.code >= 0 or self._is_asked:
-                return ended.code if ended.code >= 0 else 1
+            if self._is_asked:
+                return 0 if ended.code == STOPPED else abs(ended.code) and 1
+            if ended.code == STOPPED:  # by somebody else, while others may wait for its shards
+                died()
+                continue
+            if ended.code >= 0:
+                return ended.code
             suspects = in_flight(self._journal).ordinals
             # New suspects are progress: batch after batch may hold a killer before any row is
             # known.
