@@ -148,6 +148,25 @@ def test_stop_reaches_the_worker_through_the_supervisor(
     assert "not finished: start the same command again to go on" in output
 
 
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGKILL])
+def test_one_of_two_workers_that_ends_is_started_again(
+    archive: Path, light_bundle: Bundle, tmp_path: Path, kind: signal.Signals
+) -> None:
+    run = tmp_path / "run"
+    words = [*words_for(archive, light_bundle, run)[:-1], "8", "--workers", "2"]
+    command = subprocess.Popen(
+        [*PROGRAM, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    when_decoding(run, command.pid, lambda pid: os.kill(pid, kind))
+    output, errors = command.communicate(timeout=120)
+    assert command.returncode == 0, errors
+    assert "252 radiographs = 252 ok + 0 failed" in output
+    sweep([archive], light_bundle, tmp_path / "undisturbed")
+    whole = (tmp_path / "undisturbed" / "results.csv").read_bytes()
+    assert (run / "results.csv").read_bytes() == whole
+    assert not list((run / "claims").iterdir())
+
+
 def test_a_journal_says_what_is_in_flight_and_only_that(tmp_path: Path) -> None:
     path = tmp_path / "some.in-flight"
     assert in_flight(path).ordinals == ()
