@@ -156,7 +156,8 @@ def sweep(archives: tuple[str, ...], bundle_folder: Path, output: Path, **asked:
     One row per file (or frame) in OUTPUT/results.csv, whatever happens to the file. Kill it at any
     time and start the same command again to go on.
 
-    Exit codes: 0 all scored, 3 finished but some radiographs failed, 1 not finished, 2 usage.
+    Exit codes: 0 all scored, 3 finished but some radiographs failed, 1 not finished, 2 usage; with
+    --shards of the share.
 
     \b
     Example:
@@ -164,6 +165,7 @@ def sweep(archives: tuple[str, ...], bundle_folder: Path, output: Path, **asked:
         cxrsweep sweep list.csv -b demo/bundle -o run --exclude 'masks/*'
         cxrsweep sweep 'shard-{000..015}.tar' -b demo/bundle -o run
         cxrsweep sweep dicom/ -b demo/bundle -o run --view frontal --pseudonymise study.key
+        cxrsweep sweep dicom/ -b demo/bundle -o run --shards auto
     """
     placing = (asked.pop("workers"), asked["threads"])
     seat, is_alone = asked.pop("seat"), asked.pop("no_supervisor")
