@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 EDITABLE := --config-settings editable_mode=strict
 
-.PHONY: demo test lint types bench rivals fuzz develop clean
+.PHONY: demo test lint types bench rivals fuzz chaos develop clean
 
 demo: $(VENV)/.plain ## sweep a synthetic archive with the demonstration bundle into demo/
 	$(PIP) install --no-deps .
@@ -33,6 +33,9 @@ rivals: develop ## the sweep beside its limits and its rivals; ARCHIVE=folder fo
 
 fuzz: develop ## sweep 20,000 damaged files; COUNT=2000 for fewer
 	$(BIN)/cxrsweep bench fuzz --count $(or $(COUNT),20000) -o fuzz
+
+chaos: develop ## kill workers and commands at random moments; ROUNDS=20 for more
+	$(BIN)/python -m pytest tests/engine/supervision/test_chaos.py --chaos-rounds $(or $(ROUNDS),5)
 
 develop: $(VENV)/.all
 	$(PIP) install --no-deps $(EDITABLE) -e .

@@ -29,7 +29,7 @@ def demo(output: Path) -> None:
     """
     with watcher_for_terminal() as watcher:
         done = demonstrate(output, watcher, lambda line: click.echo(line, err=True))
-    click.echo(described_summary(done.summary, done.intended_use))
+    click.echo(described_summary(done.summary))
     click.echo(f"  bundle       {done.bundle}")
     click.echo(f"  radiographs  {done.archive} ({done.rows} files, {done.rows} rows)")
     click.echo(f"  broken       {done.right_errors} of {done.broken} have the right failure code")

@@ -15,7 +15,7 @@ from cxrsweep.bench.phantoms import Known, box_iou, write_archive
 from cxrsweep.engine.bundle import open_bundle
 from cxrsweep.engine.errors import RunError
 from cxrsweep.engine.progress import Watcher
-from cxrsweep.engine.runs.run import SweepSummary
+from cxrsweep.engine.runs.joining import SweepSummary
 from cxrsweep.engine.sweeping import sweep
 
 RADIOGRAPHS = 40
@@ -28,7 +28,6 @@ class Demonstration:
 
     Attributes:
         summary: of the sweep.
-        intended_use: what the bundle may be used for.
         bundle, archive: where they lie.
         rows: of results.csv; one per file of the archive.
         right_errors: broken files with the right failure code.
@@ -37,7 +36,6 @@ class Demonstration:
     """
 
     summary: SweepSummary
-    intended_use: str
     bundle: Path
     archive: Path
     rows: int
@@ -85,7 +83,6 @@ def _checked(folder: Path, summary: SweepSummary, known: list[Known]) -> Demonst
     broken = [file for file in known if file.error]
     return Demonstration(
         summary,
-        open_bundle(folder / "bundle").recipe.intended_use,
         folder / "bundle",
         folder / "radiographs",
         len(rows),

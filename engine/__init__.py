@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cxrsweep.engine.bundle import Bundle, open_bundle
     from cxrsweep.engine.options import SweepOptions
-    from cxrsweep.engine.runs.run import SweepSummary
+    from cxrsweep.engine.runs.joining import SweepSummary
     from cxrsweep.engine.sweeping import sweep
 
 __all__ = ["Bundle", "SweepOptions", "SweepSummary", "open_bundle", "sweep"]
@@ -20,7 +20,7 @@ _HOMES = {
     "Bundle": "bundle",
     "open_bundle": "bundle",
     "SweepOptions": "options",
-    "SweepSummary": "runs.run",
+    "SweepSummary": "runs.joining",
     "sweep": "sweeping",
 }
 

@@ -91,6 +91,7 @@ class RootGroup(LazyGroup):
     context_settings=CONTEXT,
     homes={
         "sweep": ("cxrsweep.engine.commands:sweep", "Score every radiograph of an archive."),
+        "join": ("cxrsweep.engine.commands:join", "Write the results of a run swept in shares."),
         "inspect": ("cxrsweep.engine.commands:inspect", "Say what a bundle or a run is."),
         "evaluate": (
             "cxrsweep.engine.evaluation.commands:evaluate",

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
@@ -16,9 +20,11 @@ from rich.console import Console
 from cxrsweep.engine.archive.selection import Selection
 from cxrsweep.engine.cli import WORDS
 from cxrsweep.engine.gate.header import Limits
-from cxrsweep.engine.options import SweepOptions
+from cxrsweep.engine.hardware.placement import Placed, placed_workers, stay_on
+from cxrsweep.engine.options import SweepOptions, next_time
 from cxrsweep.engine.progress import BarWatcher, PlainWatcher, Watcher
-from cxrsweep.engine.supervision.supervise import supervised
+from cxrsweep.engine.runs.share import share_from
+from cxrsweep.engine.supervision.seat import STOPPED, Seat, Telling, seat_from_json
 
 
 @contextlib.contextmanager
@@ -102,8 +108,29 @@ def watcher_for_terminal() -> Iterator[Watcher]:
     help="Radiographs decoded together.  [default: 16 on a CPU, 64 on a GPU]",
 )  # fmt: skip
 @click.option(
-    "--device", default=SweepOptions.device, metavar="auto|cpu|gpu|gpu:N",
-    help="Where to decode and score; auto takes a GPU that can be used.",
+    "--device", default=SweepOptions.device, metavar="auto|cpu|gpu|gpu:N|gpu:N,M|gpu:all",
+    help="Where to decode and score; auto takes a GPU that can be used, a list starts a worker on"
+    " each.",
+)  # fmt: skip
+@click.option(
+    "--workers", type=click.IntRange(min=1),
+    help="Processes that sweep side by side and share the threads.  [default: 1, or one per GPU]",
+)  # fmt: skip
+@click.option(
+    "--shards", metavar="I/N|auto|auto/N",
+    help="Sweep one of N shares of a run, as one task of an array; see `cxrsweep join`.",
+)  # fmt: skip
+@click.option("--join-in", is_flag=True, help="Sweep what other sweeps of this run leave.")
+@click.option(
+    "--until", metavar="HH:MM", help="Begin no shard after this time; go on another night."
+)
+@click.option(
+    "--limit", type=click.IntRange(min=1), metavar="N",
+    help="Begin no shard after so many radiographs; go on another time.",
+)  # fmt: skip
+@click.option(
+    "--sample", type=click.IntRange(min=1), metavar="N",
+    help="Sweep N of the archive's radiographs, always the same ones.",
 )  # fmt: skip
 @click.option(
     "--no-build", is_flag=True, help="Refuse a bundle without a fitting plan, build none."
@@ -119,6 +146,7 @@ def watcher_for_terminal() -> Iterator[Watcher]:
 @click.option(
     "--threads", type=click.IntRange(min=1), default=None, help="CPU cores to use.  [default: all]"
 )
+@click.option("--seat", hidden=True, help="Of a worker; said by the command that starts it.")
 def sweep(archives: tuple[str, ...], bundle_folder: Path, output: Path, **asked: object) -> None:
     """Score every radiograph of folders, tars, zips or lists of paths.
 
@@ -128,7 +156,8 @@ def sweep(archives: tuple[str, ...], bundle_folder: Path, output: Path, **asked:
     One row per file (or frame) in OUTPUT/results.csv, whatever happens to the file. Kill it at any
     time and start the same command again to go on.
 
-    Exit codes: 0 all scored, 3 finished but some radiographs failed, 1 not finished, 2 usage.
+    Exit codes: 0 all scored, 3 finished but some radiographs failed, 1 not finished, 2 usage; with
+    --shards of the share.
 
     \b
     Example:
@@ -136,12 +165,54 @@ def sweep(archives: tuple[str, ...], bundle_folder: Path, output: Path, **asked:
         cxrsweep sweep list.csv -b demo/bundle -o run --exclude 'masks/*'
         cxrsweep sweep 'shard-{000..015}.tar' -b demo/bundle -o run
         cxrsweep sweep dicom/ -b demo/bundle -o run --view frontal --pseudonymise study.key
+        cxrsweep sweep dicom/ -b demo/bundle -o run --shards auto
     """
-    if not asked.pop("no_supervisor"):
-        words = click.get_current_context().meta[WORDS]
-        again = [words[0], "--no-supervisor", *words[1:]]
-        raise click.exceptions.Exit(supervised(output, again, said, click.echo))
-    raise click.exceptions.Exit(_swept_here(archives, bundle_folder, output, _options_from(asked)))
+    placing = (asked.pop("workers"), asked["threads"])
+    seat, is_alone = asked.pop("seat"), asked.pop("no_supervisor")
+    options = _options_from(asked)
+    if is_alone and placing[0] not in (None, 1):
+        raise click.UsageError("--workers are started by the supervisor; leave out --no-supervisor")
+    if seat:
+        _work(archives, bundle_folder, output, options, seat_from_json(str(seat)))
+    elif is_alone:
+        raise click.exceptions.Exit(_swept_here(archives, bundle_folder, output, options))
+    else:
+        placed = placed_workers(options.device, *placing)  # type: ignore[arg-type]
+        raise click.exceptions.Exit(_swept_by_workers(output, placed, options))
+
+
+def _swept_by_workers(output: Path, placed: list[Placed], options: SweepOptions) -> int:
+    # Not needed for --help, and half a second to import.
+    from cxrsweep.engine.describe import described_summary
+    from cxrsweep.engine.supervision.fleet import Order, swept_by_workers
+
+    words = click.get_current_context().meta[WORDS]
+    order = Order(output, words, placed, options.until, options.share, options.joins_in)
+    with watcher_for_terminal() as watcher:
+        ended = swept_by_workers(order, watcher)
+    if isinstance(ended, int):
+        return ended
+    click.echo(described_summary(ended))
+    return ended.exit_code
+
+
+def _work(
+    archives: tuple[str, ...], bundle_folder: Path, output: Path, options: SweepOptions, seat: Seat
+) -> None:
+    stay_on(seat.cores)  # before threads are started
+    from cxrsweep.engine.bundle import open_bundle
+    from cxrsweep.engine.sweeping import opened_run, sweep_run
+
+    options = replace(options, device=seat.device, threads=seat.threads, until=seat.until)
+    watcher, bundle = Telling(said), open_bundle(bundle_folder)
+    with (
+        stopping_gently() as stop,
+        opened_run(archives, bundle, output, options, seat, watcher, stop) as run,
+    ):
+        sweep_run(run, watcher, stop)
+        watcher.noted(run.notes)
+        if stop.is_set():
+            raise click.exceptions.Exit(STOPPED)
 
 
 def said(line: str) -> None:
@@ -152,7 +223,7 @@ def said(line: str) -> None:
 def _swept_here(
     archives: tuple[str, ...], bundle_folder: Path, output: Path, options: SweepOptions
 ) -> int:
-    # Only the worker needs these, and they take a second to import.
+    # Only what sweeps needs these, and they take a second to import.
     from cxrsweep.engine.bundle import open_bundle
     from cxrsweep.engine.describe import described_summary
     from cxrsweep.engine.sweeping import sweep as run_sweep
@@ -160,7 +231,7 @@ def _swept_here(
     bundle = open_bundle(bundle_folder)
     with stopping_gently() as stop, watcher_for_terminal() as watcher:
         summary = run_sweep(archives, bundle, output, options, watcher=watcher, stop=stop)
-    click.echo(described_summary(summary, bundle.recipe.intended_use))
+    click.echo(described_summary(summary))
     return summary.exit_code
 
 
@@ -169,9 +240,41 @@ def _options_from(asked: dict[str, object]) -> SweepOptions:
     selection = Selection(**{key: asked[key] for key in kept})  # type: ignore[arg-type]
     limits = Limits(asked["max_megapixels"], asked["max_mebibytes"])  # type: ignore[arg-type]
     rest = {key: asked[key] for key in ("shard_size", "batch", "threads", "device") if asked[key]}
-    rest |= {"audit": asked["audit"], "may_build": not asked["no_build"]}
-    rest |= {"pseudonymise": asked["pseudonymise"]}
+    rest |= {key: asked[key] for key in ("audit", "pseudonymise", "sample", "limit")}
+    rest |= {"may_build": not asked["no_build"], "joins_in": asked["join_in"]}
+    if asked["until"]:
+        rest["until"] = next_time(str(asked["until"]), time.time())
+    if asked["shards"]:
+        rest["share"] = share_from(str(asked["shards"]), os.environ)
     return SweepOptions(selection, limits, **rest)  # type: ignore[arg-type]
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "--json", "json_file", type=click.Path(path_type=Path, dir_okay=False),
+    help="Also write JSON.",
+)  # fmt: skip
+def join(run: Path, json_file: Path | None) -> None:
+    """Check that every part of a run is there and whole, and write its results.csv.
+
+    For runs that an array of tasks sweeps with `sweep --shards`. Says which shards are missing and
+    how to make them.
+
+    Exit codes: 0 all scored, 3 some radiographs failed, 1 shards are missing or damaged.
+
+    \b
+    Example:
+        cxrsweep join run
+    """
+    from cxrsweep.engine.describe import described_summary, summary_as_json
+    from cxrsweep.engine.runs.joining import joined
+
+    summary = joined(run)
+    click.echo(described_summary(summary))
+    if json_file:
+        json_file.write_text(json.dumps(summary_as_json(summary), indent=2) + "\n")
+    raise click.exceptions.Exit(summary.exit_code)
 
 
 @click.command()

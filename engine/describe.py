@@ -15,7 +15,7 @@ from cxrsweep.engine.meter import ShardMeter, shard_meter_from_json, total_of
 from cxrsweep.engine.plans.precision import described_precision
 from cxrsweep.engine.plans.store import PlanStore
 from cxrsweep.engine.recipe import Recipe
-from cxrsweep.engine.runs.run import SweepSummary
+from cxrsweep.engine.runs.joining import SweepSummary
 from cxrsweep.engine.runs.run_folder import read_record
 
 EXAMPLES = 3
@@ -127,20 +127,36 @@ def described_run(folder: Path) -> str:
     return "\n".join(lines)
 
 
-def described_summary(summary: SweepSummary, intended_use: str) -> str:
+def described_summary(summary: SweepSummary) -> str:
     """The end of a sweep: counts, rate, seconds per stage, what bound it, where the results are."""
-    meter = summary.meter
+    meter, share = summary.meter, summary.share
     pending = summary.indexed - summary.ok - summary.failed
     equation = f"{summary.indexed} radiographs = {summary.ok} ok + {summary.failed} failed"
-    lines = [equation + (f" + {pending} still to do" if pending else ""), *_timing_lines(meter)]
+    equation += f" + {pending} still to do" if pending else ""
+    lines = [f"share {share}: {equation}" if share else equation, *_timing_lines(meter)]
     lines += _failure_lines(meter.failures)
     lines += [f"  note         {note}" for note in summary.notes]
-    if summary.is_finished:
-        lines.append(f"  results      {summary.run / 'results.csv'}")
-        lines.append(f"  use          {intended_use}")
-    else:
+    if not summary.is_finished:
         lines.append("  not finished: start the same command again to go on")
+    elif share:
+        lines.append(f"  finished, as one of {share.count} shares: cxrsweep join {summary.run}")
+    else:
+        lines.append(f"  results      {summary.run / 'results.csv'}")
+        lines.append(f"  use          {summary.intended_use}")
     return "\n".join(lines)
+
+
+def summary_as_json(summary: SweepSummary) -> dict[str, Any]:
+    """Plain values of the end of a sweep."""
+    return {
+        "run": str(summary.run),
+        "indexed": summary.indexed,
+        "ok": summary.ok,
+        "failed": summary.failed,
+        "is_finished": summary.is_finished,
+        "meter": summary.meter.as_json(),
+        "intended_use": summary.intended_use,
+    }
 
 
 def _timing_lines(meter: ShardMeter) -> list[str]:

@@ -24,8 +24,8 @@ class Watcher(Protocol):
         """`done` of `indexed` radiographs were finished by an earlier start."""
         ...
 
-    def advanced(self, radiographs: int, failed: int) -> None:
-        """More radiographs have their rows."""
+    def advanced(self, radiographs: int, failed: int, shard: int = 0) -> None:
+        """More radiographs of a shard have their rows; fewer, where a death took them."""
         ...
 
 
@@ -38,7 +38,7 @@ class SilentWatcher:
     def started(self, done: int, indexed: int) -> None:
         """Ignore it."""
 
-    def advanced(self, radiographs: int, failed: int) -> None:
+    def advanced(self, radiographs: int, failed: int, shard: int = 0) -> None:
         """Ignore it."""
 
 
@@ -74,7 +74,7 @@ class BarWatcher:
             "sweep", total=indexed, completed=done, rate="", failures=""
         )
 
-    def advanced(self, radiographs: int, failed: int) -> None:
+    def advanced(self, radiographs: int, failed: int, shard: int = 0) -> None:
         """Move the bar."""
         self._failed += failed
         self._scored += radiographs
@@ -127,7 +127,7 @@ class PlainWatcher:
         self._start = self._last = self._clock()
         self._say(f"sweeping {indexed} radiographs, {done} already done")
 
-    def advanced(self, radiographs: int, failed: int) -> None:
+    def advanced(self, radiographs: int, failed: int, shard: int = 0) -> None:
         """Say how far it is, if the interval is over."""
         self._done += radiographs
         self._failed += failed

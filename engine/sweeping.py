@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import Self
 
@@ -27,12 +29,16 @@ from cxrsweep.engine.options import SweepOptions
 from cxrsweep.engine.progress import SilentWatcher, Watcher
 from cxrsweep.engine.reader import Checked, Reader, Rejected
 from cxrsweep.engine.runners import Pending
+from cxrsweep.engine.runs.admission import admitted
+from cxrsweep.engine.runs.identity import refuse_run_inside
+from cxrsweep.engine.runs.joining import SweepSummary
 from cxrsweep.engine.runs.ledger import Ledger
-from cxrsweep.engine.runs.run import Run, SweepSummary
+from cxrsweep.engine.runs.run import WAIT_S, Run
 from cxrsweep.engine.runs.shard import Shard
 from cxrsweep.engine.runs.table import failed_row, ok_row
 from cxrsweep.engine.stages import Stages
 from cxrsweep.engine.supervision.journal import Journal, suspects_of
+from cxrsweep.engine.supervision.seat import Seat
 
 
 def sweep(
@@ -70,20 +76,62 @@ def sweep(
         >>> summary.indexed == summary.ok + summary.failed  # doctest: +SKIP
         True
     """
+    watcher, stop = watcher or SilentWatcher(), stop or threading.Event()
+    joins_in = options.joins_in or options.share is not None
+    refuse_run_inside(Path(run).absolute(), located(archives))
+    with (
+        admitted(Path(run), joins_in=joins_in, say=watcher.told) as lease,
+        opened_run(archives, bundle, run, options, Seat(lease.token), watcher, stop) as opened,
+    ):
+        sweep_run(opened, watcher, stop)
+        return opened.conclude()
+
+
+def opened_run(
+    archives: Sequence[str | Path],
+    bundle: Bundle,
+    run: str | Path,
+    options: SweepOptions,
+    seat: Seat,
+    watcher: Watcher,
+    stop: threading.Event,
+) -> Run:
+    """Open a run for one worker.
+
+    Raises:
+        ArchiveError, DeviceError, RunError: as `sweep`.
+    """
     keep_memory_flat()
-    stop = stop or threading.Event()
-    locations = located(archives)
-    watcher = watcher or SilentWatcher()
     device = chosen_device(options.device)
     watcher.told(f"device: {device.reason}")
-    with Run(Path(run), bundle, locations, options, device, stop, watcher.told) as opened:
-        shards = opened.pending_shards()
-        if shards:
-            stages = opened.opened_stages(watcher.told)
-            watcher.started(opened.done, opened.indexed)
-            with _Sweep(opened, stages, shards, watcher, stop) as loop:
-                loop.run()
-        return opened.finish()
+    return Run(Path(run), bundle, located(archives), options, device, seat, stop, watcher.told)
+
+
+def sweep_run(run: Run, watcher: Watcher, stop: threading.Event) -> None:
+    """Sweep shards that no one else has, until all of this share are done or no more may be begun.
+
+    What others have is waited for, because they may die.
+
+    Raises:
+        BundleError, PlanError, DeviceError: what the device cannot do, and why.
+    """
+    pending, stages = run.pending_shards(), None
+    with contextlib.ExitStack() as closing:
+        while pending and not stop.is_set():
+            shards = run.claimed_shards(pending)
+            first = next(shards, None)
+            if first is not None:
+                if stages is None:
+                    stages = run.opened_stages(watcher.told)
+                    closing.callback(stages.close)
+                    watcher.started(run.done, run.indexed)
+                with _Sweep(run, stages, chain([first], shards), watcher, stop) as loop:
+                    loop.run()
+            elif run.is_over:
+                break
+            else:
+                stop.wait(WAIT_S)
+            pending = [shard for shard in pending if not run.folder.is_done(shard)]
 
 
 @dataclass(frozen=True)
@@ -103,7 +151,7 @@ class _Sweep:
         self,
         run: Run,
         stages: Stages,
-        shards: Sequence[Shard],
+        shards: Iterable[Shard],
         watcher: Watcher,
         stop: threading.Event,
     ) -> None:
@@ -114,14 +162,14 @@ class _Sweep:
         self._reader = Reader(options.limits, options.threads + 1, 3 * stages.batch)
         self._stages = stages
         self._shards = shards
-        self._suspects = suspects_of(run.folder.folder)
-        self._journal = Journal(run.folder.folder)
+        self._claimed: dict[int, Shard] = {}
+        self._journal = Journal(run.journal)
         self._audit = Audit(self._recipe, options.audit)
         self._decoding = DecodingThread(stages.decoder, self._journal, self._audit)
         self._runner = stages.runner
         self._in_flight: deque[_InFlight] = deque()
         self._network_idle_since = 0.0
-        self._ledger = Ledger(run, watcher, shards)  # last, because it starts the clock
+        self._ledger = Ledger(run, watcher)  # last, because it starts the clock
 
     def run(self) -> None:
         """Read, decode and score shard after shard; never wait between them."""
@@ -142,21 +190,40 @@ class _Sweep:
         self._run.notes += filter(None, [self._audit.described()])
 
     def _steps(self) -> Iterator[tuple[Shard, Batch | Rejected]]:
-        known = frozenset().union(*self._ledger.known.values())
-        entries = self._run.entries_of(self._shards)
-        files = self._reader.read(entry for entry in entries if entry.ordinal not in known)
         size, pixels = self._stages.batch, self._stages.batch_pixels
-        for shard in self._shards:
-            for step in batches_of(self._files_of(shard, files), size, pixels, self._suspects):
+        files = self._timed(self._reader.read(self._entries()))
+        for number, some in groupby(files, lambda file: self._number_of(file[0].entry)):
+            shard, suspects = self._claimed.pop(number), suspects_of(self._run.folder.folder)
+            for step in batches_of(self._noted(shard, some), size, pixels, suspects):
                 yield shard, step
 
-    def _files_of(
-        self, shard: Shard, files: Iterator[Checked | Rejected]
-    ) -> Iterator[Checked | Rejected]:
-        for _ in range(shard.count - len(self._ledger.known.get(shard, ()))):
+    def _entries(self) -> Iterator[Entry]:
+        """What is still to do of shard after shard; each is claimed when the reader comes to it."""
+        entries, at = self._run.folder.entries(), 0
+        for shard in self._shards:
+            known = self._ledger.opened(shard)
+            self._claimed[shard.number] = shard
+            of_shard = islice(entries, shard.start - at, shard.start - at + shard.count)
+            yield from (entry for entry in of_shard if entry.ordinal not in known)
+            at = shard.start + shard.count
+
+    def _number_of(self, entry: Entry) -> int:
+        return entry.ordinal // self._run.options.shard_size
+
+    @staticmethod
+    def _timed(
+        files: Iterator[Checked | Rejected],
+    ) -> Iterator[tuple[Checked | Rejected, float]]:
+        start = time.perf_counter()
+        for file in files:
+            yield file, time.perf_counter() - start
             start = time.perf_counter()
-            file = next(files)
-            self._ledger.read(shard, file, time.perf_counter() - start)
+
+    def _noted(
+        self, shard: Shard, files: Iterable[tuple[Checked | Rejected, float]]
+    ) -> Iterator[Checked | Rejected]:
+        for file, waited_s in files:
+            self._ledger.read(shard, file, waited_s)
             yield self._fitting(file)
 
     def _fitting(self, file: Checked | Rejected) -> Checked | Rejected:
@@ -204,4 +271,3 @@ class _Sweep:
         self._audit.close()
         self._journal.close()
         self._in_flight.clear()
-        self._stages.close()

@@ -84,10 +84,8 @@ def encoded(grey: NDArray[np.uint8]) -> Callable[..., bytes]:
     return encode
 
 
-@pytest.fixture
-def small_archive(tmp_path: Path, encoded: Callable[..., bytes]) -> Path:
+def write_small_archive(folder: Path, encoded: Callable[..., bytes]) -> Path:
     """Twelve whole files of four formats in two folders."""
-    folder = tmp_path / "archive"
     for number in range(12):
         ending = (".jpg", ".png", ".bmp", ".tiff")[number % 4]
         pixels = phantom(200 + 10 * number, 220, np.random.default_rng(number)).pixels
@@ -95,3 +93,27 @@ def small_archive(tmp_path: Path, encoded: Callable[..., bytes]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encoded(ending, pixels))
     return folder
+
+
+@pytest.fixture
+def small_archive(tmp_path: Path, encoded: Callable[..., bytes]) -> Path:
+    """Twelve whole files of four formats in two folders."""
+    return write_small_archive(tmp_path / "archive", encoded)
+
+
+@pytest.fixture(scope="module")
+def encoded_archive(
+    tmp_path_factory: pytest.TempPathFactory, encoded: Callable[..., bytes]
+) -> Path:
+    """The same, for all tests of a module."""
+    return write_small_archive(tmp_path_factory.mktemp("archive") / "archive", encoded)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--chaos-rounds", type=int, default=2, help="of killed sweeps, per test")
+
+
+@pytest.fixture(scope="session")
+def chaos_rounds(pytestconfig: pytest.Config) -> int:
+    rounds: int = pytestconfig.getoption("--chaos-rounds")
+    return rounds

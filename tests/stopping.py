@@ -18,7 +18,7 @@ class StopAfter:
     def started(self, done: int, indexed: int) -> None:
         pass
 
-    def advanced(self, radiographs: int, failed: int) -> None:
+    def advanced(self, radiographs: int, failed: int, shard: int = 0) -> None:
         self.left -= radiographs
         if self.left <= 0:
             self.stop.set()

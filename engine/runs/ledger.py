@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 
 from cxrsweep.engine.archive import Entry
 from cxrsweep.engine.failures import Refused
@@ -22,21 +21,25 @@ class Ledger:
     Args:
         run: receives the finished parts and the log.
         watcher: told about every finished radiograph.
-        shards: that will be swept; rows that an earlier start left of them are taken over.
     """
 
-    def __init__(self, run: Run, watcher: Watcher, shards: Sequence[Shard]) -> None:
+    def __init__(self, run: Run, watcher: Watcher) -> None:
         self._run = run
         self._watcher = watcher
         self._spool = Spool(run.folder.parts)
         self._fresh: dict[Shard, list[int]] = {}
+        self._open: dict[Shard, Spooled] = {}
         self._last = time.perf_counter()
-        loaded = {shard: self._spool.load(shard) for shard in shards}
-        self._open = {shard: known for shard, known in loaded.items() if known.rows}
-        self.known = {shard: frozenset(known.rows) for shard, known in self._open.items()}
-        for shard, opened in list(self._open.items()):
-            watcher.advanced(len(opened.rows), len(opened.reasons))
-            self._finish_if_whole(shard, opened)
+
+    def opened(self, shard: Shard) -> frozenset[int]:
+        """Begin a shard, with the rows that an earlier start left of it; their ordinals."""
+        found = self._spool.load(shard)
+        known = frozenset(found.rows)
+        if known:
+            self._open[shard] = found
+            self._watcher.advanced(len(found.rows), len(found.reasons), shard.number)
+            self._finish_if_whole(shard, found)
+        return known
 
     def read(self, shard: Shard, file: Checked | Rejected, waited_s: float) -> None:
         """Note what a file took to read and check."""
@@ -69,7 +72,7 @@ class Ledger:
         if reason:
             opened.meter.failures[reason.code] += 1
             opened.reasons[entry.ordinal] = reason
-        self._watcher.advanced(1, int(not row.is_ok))
+        self._watcher.advanced(1, int(not row.is_ok), shard.number)
         self._finish_if_whole(shard, opened)
 
     def spool(self) -> None:
@@ -95,6 +98,7 @@ class Ledger:
                 reason=printable(reason.reason),
             )
         self._spool.drop(shard)
+        self._run.finished(shard)
         self._fresh.pop(shard, None)
         del self._open[shard]
 

@@ -2,59 +2,39 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from cxrsweep.engine.archive import Entry, open_archives
-from cxrsweep.engine.bundle import FP16_GRAPH, FP32_GRAPH, Bundle, file_sha256
+from cxrsweep.engine.bundle import Bundle, file_sha256
 from cxrsweep.engine.decode.jpeg_share import sampled
 from cxrsweep.engine.errors import ArchiveError, RunError
 from cxrsweep.engine.hardware.device import Device
 from cxrsweep.engine.hardware.machine import hardware_facts, package_versions
-from cxrsweep.engine.meter import ShardMeter, total_of
 from cxrsweep.engine.options import SweepOptions
+from cxrsweep.engine.runs.claims import Claims
+from cxrsweep.engine.runs.identity import identity_of, refuse_other
+from cxrsweep.engine.runs.joining import SweepSummary, concluded, indexed_shards
+from cxrsweep.engine.runs.leases import CLAIMS
 from cxrsweep.engine.runs.pseudonyms import pseudonyms_from
-from cxrsweep.engine.runs.run_folder import SCHEMA_VERSION, RunFolder
-from cxrsweep.engine.runs.shard import Shard, shards_of
+from cxrsweep.engine.runs.run_folder import SCHEMA_VERSION, RunFolder, log_name
+from cxrsweep.engine.runs.sampling import sampled_entries
+from cxrsweep.engine.runs.shard import Shard
 from cxrsweep.engine.runs.table import printable
 from cxrsweep.engine.stages import StageRequest, Stages, opened_stages
+from cxrsweep.engine.supervision.seat import Seat
 
-
-@dataclass(frozen=True)
-class SweepSummary:
-    """How a sweep ended.
-
-    Attributes:
-        run: its folder.
-        indexed, ok, failed: radiographs; indexed is ok + failed once it is finished.
-        is_finished: every shard has its rows and results.csv is written.
-        meter: seconds per stage and counts over all finished shards, of every start together.
-        notes: what the user should know, a line each.
-    """
-
-    run: Path
-    indexed: int
-    ok: int
-    failed: int
-    is_finished: bool
-    meter: ShardMeter
-    notes: tuple[str, ...] = ()
-
-    @property
-    def exit_code(self) -> int:
-        """0 all ok, 3 finished with failed rows, 1 not finished."""
-        if not self.is_finished:
-            return 1
-        return 3 if self.failed else 0
+WAIT_S = 0.2
 
 
 class Run:
-    """A run folder opened for sweeping.
+    """A run folder opened for sweeping by one worker, maybe of many.
+
+    Attributes:
+        is_over: --until or --limit end this start.
 
     Args:
         folder: of the run; made where it does not exist.
@@ -62,11 +42,12 @@ class Run:
         archives: what is swept, as from `located`.
         options: how.
         device: where.
+        seat: of this worker.
         stop: checked while indexing.
         say: receives a line per step.
 
     Raises:
-        RunError: in use, foreign, or made with something else, which is named.
+        RunError: foreign, or made with something else, which is named.
         ArchiveError: an archive cannot be listed or holds nothing.
     """
 
@@ -77,6 +58,7 @@ class Run:
         archives: Sequence[str],
         options: SweepOptions,
         device: Device,
+        seat: Seat,
         stop: threading.Event,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -87,56 +69,102 @@ class Run:
         self.options = options
         self._device = device
         self.notes: list[str] = []
-        _refuse_run_inside(folder.absolute(), archives)
         self._stop = stop
-        self.folder = RunFolder(folder)
+        self._seat = seat
+        self.claims = Claims(folder, seat.token, seat.number)
+        self.journal = folder / CLAIMS / f"{self.claims.owner}.in-flight"
+        joins_in = options.joins_in or options.share is not None
+        self.folder = RunFolder(folder, self.claims.owner, log_name(seat.token, joins_in))
         try:
-            self._record = self._continued_record(archives)
-            self.indexed: int = self._record["counts"]["indexed"]
+            record = self._continued_record(archives)
+            every = indexed_shards(self.folder, record)
         except BaseException:
             self.folder.close()
             raise
-        self.notes += self._survey_notes()
-        self._shards = shards_of(self.indexed, options.shard_size)
+        self.notes += self._survey_notes(record)
+        self.shards = options.share.of(every) if options.share else every
+        self.indexed = sum(shard.count for shard in self.shards)
+        self.is_over = self._has_permit = False
+        self._begin(record)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._start["ended"] = _now()
+        self.folder.write_start(self._start_name, self._start)
         self.folder.close()
 
     @property
     def done(self) -> int:
         """Radiographs in finished shards."""
-        return sum(shard.count for shard in self._shards if self.folder.is_done(shard))
+        return self.indexed - sum(shard.count for shard in self.pending_shards())
 
     def pending_shards(self) -> list[Shard]:
         """Shards without rows, in order."""
-        return [shard for shard in self._shards if not self.folder.is_done(shard)]
+        return [shard for shard in self.shards if not self.folder.is_done(shard)]
+
+    def claimed_shards(self, pending: Sequence[Shard]) -> Iterator[Shard]:
+        """Claim one shard after the other, in order, each when it is asked for."""
+        for shard in pending:
+            if self.folder.is_done(shard):
+                continue
+            if not self.claims.holds(_claim(shard)):  # as the worker before this one may have
+                if not self._may_begin() or not self.claims.take(_claim(shard)):
+                    continue
+                self._has_permit = False
+            if self.folder.is_done(shard):  # while it was claimed
+                self.claims.drop(_claim(shard))
+                continue
+            yield shard
+
+    def _may_begin(self) -> bool:
+        """Whether --until and --limit let this start begin another shard."""
+        options = self.options
+        if self.is_over:
+            return False
+        if options.until and time.time() >= options.until:
+            self.is_over = True
+            self.notes.append("no shard was begun after the time that --until gave")
+        elif options.limit is not None and not self._has_permit:
+            permits = -(-options.limit // options.shard_size)
+            self._has_permit = self.claims.permitted(permits)
+            if not self._has_permit:
+                self.is_over = True
+                self.notes.append("no shard was begun after as many radiographs as --limit gave")
+        return not self.is_over
+
+    def finished(self, shard: Shard) -> None:
+        """Let go of a shard whose part is written."""
+        self.claims.drop(_claim(shard))
 
     def opened_stages(self, say: Callable[[str], None]) -> Stages:
-        """Open decoder and runner for the device, as at the first start of this run.
+        """Open decoder and runner for the device, as the first worker of this run did.
 
         Args:
             say: receives a line per step.
 
         Raises:
             BundleError, PlanError, DeviceError: what the device cannot do, and why.
+            RunError: stopped while another worker measures.
         """
         options = self.options
+        is_first = self._device.gpu is not None and self._is_first("stages", self._has_stages)
         request = StageRequest(
             self.bundle,
             options.batch,
             options.threads,
             options.may_build,
-            self._record.get("stages"),
+            self.folder.known_stages(),
             lambda: sampled(self.folder.entries(), self.indexed, options.limits),
             say,
         )
         stages = opened_stages(request, self._device)
-        self._record["stages"] = stages.facts
-        self._record["starts"][-1] |= {"batch": stages.batch, "runner": stages.runner.name}
-        self.folder.write_record(self._record)
+        if is_first:
+            self.folder.write_stages(stages.facts)
+            self.claims.drop("stages")
+        self._start |= {"batch": stages.batch, "runner": stages.runner.name}
+        self.folder.write_start(self._start_name, self._start)
         return stages
 
     def note_disagreement(self, entry: Entry, difference: float) -> None:
@@ -150,114 +178,96 @@ class Run:
             " average: look at it before you trust its score"
         )
 
-    def entries_of(self, shards: Sequence[Shard]) -> Iterator[Entry]:
-        """Stream the entries of ordered shards from the frozen index."""
-        numbers = {shard.number for shard in shards}
-        for entry in self.folder.entries():
-            if entry.ordinal // self.options.shard_size in numbers:
-                yield entry
+    def conclude(self) -> SweepSummary:
+        """Join the parts if all are there, and write how it stands to run.json."""
+        self._start["ended"] = _now()
+        self.folder.write_start(self._start_name, self._start)
+        return concluded(self.folder, self.claims, self.options.share, self.notes)
 
-    def finish(self) -> SweepSummary:
-        """Join the parts if all are there, and write how it ended to run.json."""
-        finished = [shard for shard in self._shards if self.folder.is_done(shard)]
-        is_finished = len(finished) == len(self._shards)
-        if is_finished:
-            self.folder.join(self.bundle.recipe, self._shards)
-        meter = total_of(figures for _, figures in self.folder.meters(finished))
-        self._record["status"] = "finished" if is_finished else "stopped"
-        self._record["counts"] |= {
-            "indexed": self.indexed,
-            "ok": meter.radiographs - meter.failed,
-            "failed": meter.failed,
-            "failures": dict(sorted(meter.failures.items())),
-        }
-        self._record["meter"] = meter.as_json()
-        self._record["starts"][-1]["ended"] = _now()
-        self.folder.write_record(self._record)
-        self.folder.log(self._record["status"], **self._record["counts"])
-        counts = self._record["counts"]
-        return SweepSummary(
-            self.folder.folder,
-            self.indexed,
-            counts["ok"],
-            counts["failed"],
-            is_finished,
-            meter,
-            tuple(self.notes),
-        )
+    def _begin(self, record: dict[str, Any]) -> None:
+        """Write to the run folder that this worker has started."""
+        share, options = self.options.share, self.options
+        self._start_name = f"{time.time_ns():x}-{self.claims.owner}"
+        how = {"device": self._device.reason, "threads": options.threads}
+        self._start = {"started": _now(), "ended": None, **how, "share": share and str(share)}
+        self.folder.write_start(self._start_name, self._start)
+        if record["status"] != "sweeping" and self.pending_shards():
+            self.folder.write_record({**record, "status": "sweeping"})
+        self.folder.log("started", indexed=record["counts"]["indexed"])
+
+    def _is_first(self, name: str, is_done: Callable[[], bool]) -> bool:
+        """Whether this worker is to do what is done once for a run; else wait until it is done.
+
+        Raises:
+            RunError: stopped while waiting.
+        """
+        while not is_done():
+            if self.claims.take(name):
+                return not is_done()
+            if self._stop.wait(WAIT_S):
+                raise RunError(f"stopped while another worker of {self.folder.folder} prepared it")
+        return False
+
+    def _is_indexed(self) -> bool:
+        record = self.folder.record()
+        return record is not None and "index_sha256" in record
+
+    def _has_stages(self) -> bool:
+        return self.folder.known_stages() is not None
 
     def _continued_record(self, archives: Sequence[str]) -> dict[str, Any]:
-        identity = self._identity(archives)
-        record = self.folder.record()
-        if record is None or "index_sha256" not in record:
-            if self.folder.has_parts():
-                raise RunError(
-                    f"{self.folder.folder} has parts but no record of its index, so it cannot be"
-                    " known what they belong to; give another -o to start afresh"
-                )
-            record = {"schema_version": SCHEMA_VERSION, "status": "indexing", **identity}
-            record |= {"counts": {"indexed": 0}, "versions": package_versions()}
-            record |= {"hardware": hardware_facts(), "starts": []}
-            self.folder.write_record(record)
-            record["counts"] |= self._index(archives)
-            record["index_sha256"] = file_sha256(self.folder.index)
-            if self._pseudonyms:
-                record["mapping_sha256"] = file_sha256(self.folder.mapping)
-        else:
-            self._refuse_other(record, identity)
-            self._refuse_other_index(record)
-            self._note_other_versions(record)
-        record["status"] = "sweeping"
-        how = {"device": self._device.reason, "threads": self.options.threads}
-        record["starts"].append({"started": _now(), "ended": None, **how})
+        identity = identity_of(self.bundle, archives, self.options, self._device, self._pseudonyms)
+        if self._is_first("index", self._is_indexed):
+            record = self._begun_record(archives, identity)
+            self.claims.drop("index")
+            return record
+        known = self.folder.record()
+        assert known is not None, "it is indexed"
+        refuse_other(self.folder.folder, known, identity)
+        self._refuse_other_index(known)
+        self._note_other_versions(known)
+        return known
+
+    def _begun_record(self, archives: Sequence[str], identity: dict[str, Any]) -> dict[str, Any]:
+        if self.folder.has_parts():
+            raise RunError(
+                f"{self.folder.folder} has parts but no record of its index, so it cannot be"
+                " known what they belong to; give another -o to start afresh"
+            )
+        record = {"schema_version": SCHEMA_VERSION, "status": "indexing", **identity}
+        record |= {"counts": {"indexed": 0}, "versions": package_versions()}
+        hardware = hardware_facts() | {"cores": self._seat.host_cores}
+        record |= {"hardware": hardware, "starts": []}
         self.folder.write_record(record)
-        self.folder.log("started", indexed=record["counts"]["indexed"])
+        record["counts"] |= self._index(archives)
+        record["index_sha256"] = file_sha256(self.folder.index)
+        if self._pseudonyms:
+            record["mapping_sha256"] = file_sha256(self.folder.mapping)
+        record["status"] = "sweeping"
+        self.folder.write_record(record)
         return record
-
-    def _identity(self, archives: Sequence[str]) -> dict[str, Any]:
-        """What must be the same for a run to go on."""
-        return {
-            "bundle": {
-                "name": self.bundle.recipe.name,
-                "fingerprint": self.bundle.fingerprint,
-                "recipe": self.bundle.recipe.model_dump(mode="json"),
-            },
-            **self._asked(archives),
-            "limits": asdict(self.options.limits),
-            "shard_size": self.options.shard_size,
-            "graph": FP16_GRAPH if self._device.gpu else FP32_GRAPH,
-        }
-
-    def _asked(self, archives: Sequence[str]) -> dict[str, Any]:
-        """What is read; names as pseudonyms where ids are, because an archive may be a file."""
-        selection = json.loads(json.dumps(asdict(self.options.selection)))
-        hidden = self._pseudonyms
-        if hidden is None:
-            return {"pseudonyms": "none", "archives": list(archives), "selection": selection}
-        selection |= {key: hidden.of_all(selection[key]) for key in ("include", "exclude")}
-        return {
-            "pseudonyms": f"by the key with the mark {hidden.mark}",
-            "archives": hidden.of_all(archives),
-            "selection": selection,
-        }
 
     def _index(self, archives: Sequence[str]) -> dict[str, Any]:
         """Freeze the index and count what is in it."""
         options, entries = self.options, self._listed(archives)
         if not options.selection.needs_survey:
-            some = _some(entries, archives)
-            return {"indexed": self.folder.write_index(some, self._pseudonyms)}
+            return {"indexed": self._frozen(entries, archives)}
         from cxrsweep.engine.archive.survey import Survey  # imports pydicom
 
         survey = Survey(options.selection, options.limits, options.threads + 1, self._say)
-        some = _some(survey.entries(entries), archives)
-        indexed = self.folder.write_index(some, self._pseudonyms)
+        indexed = self._frozen(survey.entries(entries), archives)
         for line in survey.counts.described(options.selection):
             self._say(line)
         return {"indexed": indexed, "survey": survey.counts.as_json()}
 
-    def _survey_notes(self) -> list[str]:
-        counts = self._record["counts"].get("survey")
+    def _frozen(self, entries: Iterator[Entry], archives: Sequence[str]) -> int:
+        some = _some(entries, archives)
+        if self.options.sample:
+            some = sampled_entries(some, self.options.sample)
+        return self.folder.write_index(some, self._pseudonyms)
+
+    def _survey_notes(self, record: dict[str, Any]) -> list[str]:
+        counts = record["counts"].get("survey")
         if counts is None:
             return []
         from cxrsweep.engine.archive.survey import SurveyCounts
@@ -283,21 +293,6 @@ class Run:
             self.notes.append(
                 f"{mapping} was taken away or changed: which radiograph a pseudonym stands for is"
                 " known from your own copy alone"
-            )
-
-    def _refuse_other(self, record: dict[str, Any], identity: dict[str, Any]) -> None:
-        # Under another key all other names differ too.
-        is_same_key = record.get("pseudonyms") == identity["pseudonyms"]
-        differences = [
-            difference
-            for key in (identity if is_same_key else ("pseudonyms",))
-            for difference in _differences(key, record.get(key), identity[key])
-        ]
-        if differences:
-            raise RunError(
-                f"{self.folder.folder} was begun with something else:\n"
-                + "\n".join(f"  {line}" for line in differences)
-                + "\nGive the same words as before to go on, or another -o to start afresh."
             )
 
     def _note_other_versions(self, record: dict[str, Any]) -> None:
@@ -326,29 +321,8 @@ def _some(entries: Iterator[Entry], archives: Sequence[str]) -> Iterator[Entry]:
         )
 
 
-def _refuse_run_inside(folder: Path, archives: Sequence[str]) -> None:
-    for archive in archives:
-        if Path(archive).is_dir() and folder.resolve().is_relative_to(archive):
-            raise RunError(
-                f"the run folder {folder} lies inside the archive {archive} and would be swept"
-                " with it; give -o a folder outside"
-            )
-
-
-def _differences(key: str, before: Any, asked: Any) -> Iterator[str]:
-    """Say in words where two plain values differ, key by key."""
-    if isinstance(before, dict) and isinstance(asked, dict):
-        names = [name for name in dict.fromkeys([*before, *asked]) if name != "fingerprint"]
-        found = [
-            line
-            for name in names
-            for line in _differences(f"{key}.{name}", before.get(name), asked.get(name))
-        ]
-        if not found and before.get("fingerprint") != asked.get("fingerprint"):
-            found = [f"{key}: same recipe, but other networks (graph hashes differ)"]
-        yield from found
-    elif before != asked:
-        yield f"{key}: was {json.dumps(before)}, asked for {json.dumps(asked)}"
+def _claim(shard: Shard) -> str:
+    return f"shard-{shard.number:06d}"
 
 
 def _now() -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import fcntl
+import hashlib
 import io
 import json
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -22,7 +23,8 @@ from cxrsweep.engine.runs.pseudonyms import Pseudonyms
 from cxrsweep.engine.runs.shard import Shard
 from cxrsweep.engine.runs.table import Row, columns_of, csv_text, guarded, printable, unguarded
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
+_BEGINNING = r"log(-[0-9a-f-]+)?\.jsonl|run\.json\..*partial"  # may lie there without a record
 INDEX_COLUMNS = [
     *("ordinal", "radiograph", "bytes", "kind", "location"),
     *("offset", "check", "refused", "frame"),
@@ -35,14 +37,15 @@ THROUGHPUT_COLUMNS = [
 
 
 @contextlib.contextmanager
-def replaced(path: Path, *, is_private: bool = False) -> Iterator[IO[str]]:
+def replaced(path: Path, *, is_private: bool = False, by: str = "") -> Iterator[IO[str]]:
     """Write a text file beside `path` and rename it when it is whole and on the disk.
 
     Args:
         path: of the file.
         is_private: only its owner may read it, at any time.
+        by: name of who writes, where several may write the same file.
     """
-    partial = path.with_name(path.name + ".partial")
+    partial = path.with_name(f"{path.name}{by and f'.{by}'}.partial")
     partial.unlink(missing_ok=True)  # what a kill left may have another mode
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     descriptor = os.open(partial, flags, 0o600 if is_private else 0o666)
@@ -60,39 +63,40 @@ def replaced(path: Path, *, is_private: bool = False) -> Iterator[IO[str]]:
 
 
 class RunFolder:
-    """One run on the disk; held by one process at a time.
+    """One run on the disk; any number of workers write to it, each shard is held by one.
 
     Args:
         folder: made where it does not exist.
+        by: name of this worker.
+        log: file for `log`; commands that sweep side by side, maybe on several hosts, have one
+            each.
 
     Raises:
-        RunError: it cannot be made or written, or another process sweeps into it.
+        RunError: it is foreign, or cannot be made or written.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, by: str = "", log: str = "log.jsonl") -> None:
         self.folder = folder
         self.parts = folder / "parts"
+        self.starts = folder / "starts"
         self.index = folder / "index.csv"
         self.results = folder / "results.csv"
         self.throughput = folder / "throughput.csv"
         self.mapping = folder / "pseudonyms.csv"
         self.record_file = folder / "run.json"
-        self._refuse_foreign_folder()
+        self.stage_facts = folder / "stages.json"
+        self._by = by
+        refuse_foreign(folder)
         try:
             self.parts.mkdir(parents=True, exist_ok=True)
-            self._lock = _locked(folder / ".lock")
-            self._log = (folder / "log.jsonl").open("a", encoding="utf-8")
-        except BlockingIOError as error:
-            raise RunError(
-                f"another sweep is writing to {folder}; wait for it or give another -o"
-            ) from error
+            self.starts.mkdir(exist_ok=True)
+            self._log = (folder / log).open("a", encoding="utf-8")
         except OSError as error:
             raise RunError(f"cannot write to the run folder {folder}: {error.strerror}") from error
 
     def close(self) -> None:
-        """Release the folder for another process."""
+        """Close the log."""
         self._log.close()
-        self._lock.close()
 
     def log(self, event: str, **facts: object) -> None:
         """Append one line to log.jsonl."""
@@ -110,9 +114,27 @@ class RunFolder:
 
     def write_record(self, record: dict[str, Any]) -> None:
         """Replace run.json."""
-        with replaced(self.record_file) as stream:
-            json.dump(record, stream, indent=2)
-            stream.write("\n")
+        self._write_json(self.record_file, record)
+
+    def write_start(self, name: str, facts: dict[str, Any]) -> None:
+        """Tell how a worker was started and how it ended."""
+        self._write_json(self.starts / f"{name}.json", facts)
+
+    def all_starts(self) -> list[dict[str, Any]]:
+        """What `write_start` wrote, the earliest first."""
+        return [json.loads(path.read_bytes()) for path in sorted(self.starts.glob("*.json"))]
+
+    def known_stages(self) -> dict[str, Any] | None:
+        """What the first worker measured, or None."""
+        try:
+            facts: dict[str, Any] = json.loads(self.stage_facts.read_bytes())
+        except FileNotFoundError:
+            return None
+        return facts
+
+    def write_stages(self, facts: dict[str, Any]) -> None:
+        """Keep what the first worker measured."""
+        self._write_json(self.stage_facts, facts)
 
     def write_index(self, entries: Iterable[Entry], pseudonyms: Pseudonyms | None = None) -> int:
         """Freeze what will be swept and return how many radiographs that is.
@@ -125,9 +147,10 @@ class RunFolder:
         count = 0
         with contextlib.ExitStack() as stack:
             if pseudonyms:
-                mapping = stack.enter_context(replaced(self.mapping, is_private=True))
+                mapping = stack.enter_context(replaced(self.mapping, is_private=True, by=self._by))
                 entries = _renamed(entries, pseudonyms, mapping)
-            stream = stack.enter_context(replaced(self.index, is_private=pseudonyms is not None))
+            is_private = pseudonyms is not None
+            stream = stack.enter_context(replaced(self.index, is_private=is_private, by=self._by))
             writer = csv.writer(stream)
             writer.writerow(INDEX_COLUMNS)
             for entry in entries:
@@ -138,6 +161,11 @@ class RunFolder:
     def entries(self) -> Iterator[Entry]:
         """Stream the frozen index."""
         return indexed_entries(self.index)
+
+    def _write_json(self, path: Path, plain: dict[str, Any]) -> None:
+        with replaced(path, by=self._by) as stream:
+            json.dump(plain, stream, indent=2)
+            stream.write("\n")
 
     def has_parts(self) -> bool:
         """Whether any shard has rows on the disk."""
@@ -153,6 +181,8 @@ class RunFolder:
     ) -> None:
         """Write the rows of a shard and what it cost; it is done once this returns.
 
+        A part that is there already stays: another worker made it, with the same rows.
+
         Raises:
             TableError: there is not exactly one row per radiograph.
         """
@@ -162,13 +192,17 @@ class RunFolder:
                 " this is a fault of cxrsweep, please report it with log.jsonl"
             )
         part, start = self.parts / shard.part_name, time.perf_counter()
-        whole = part.with_suffix(".whole")
+        if self.is_done(shard):
+            return
+        whole = part.with_suffix(f".{self._by}.whole")
         with replaced(whole) as stream:
             stream.write(csv_text([columns_of(recipe)]))
             stream.write(csv_text([guarded(printable(row.radiograph)), *row.cells] for row in rows))
         meter.seconds["write"] += time.perf_counter() - start
+        meter.ended = time.time()
+        meter.part_sha256 = hashlib.sha256(whole.read_bytes()).hexdigest()
         # Before the part gets its name, so that a finished shard always has its figures.
-        with replaced(part.with_suffix(".json")) as figures:
+        with replaced(part.with_suffix(".json"), by=self._by) as figures:
             json.dump(meter.as_json(), figures)
         whole.replace(part)
 
@@ -196,55 +230,54 @@ class RunFolder:
             TableError: a part has another header than the recipe asks for, or lost rows.
         """
         header = csv_text([columns_of(recipe)])
-        with replaced(self.results) as stream:
+        with replaced(self.results, by=self._by) as stream:
             stream.write(header)
-            for shard in shards:
-                stream.write(self._rows_of(shard, header))
-        with replaced(self.throughput) as stream:
+            for shard, meter in self.meters(shards):
+                stream.write(self._rows_of(shard, header, meter.part_sha256))
+        with replaced(self.throughput, by=self._by) as stream:
             rows = (_throughput_row(shard, meter) for shard, meter in self.meters(shards))
             stream.write(csv_text([THROUGHPUT_COLUMNS]))
             stream.write(csv_text(rows))
 
-    def _rows_of(self, shard: Shard, header: str) -> str:
-        """Text of a part without its header, checked to hold a row per radiograph."""
+    def _rows_of(self, shard: Shard, header: str, sha256: str) -> str:
+        """Text of a part without its header, checked to be what was written."""
         path = self.parts / shard.part_name
-        text = path.read_bytes().decode("utf-8")
+        content = path.read_bytes()
+        text = content.decode("utf-8", "replace")
         rows = sum(1 for _ in csv.reader(io.StringIO(text, newline=""))) - 1
-        if not text.startswith(header) or rows != shard.count:
+        is_same = hashlib.sha256(content).hexdigest() == sha256
+        if not is_same or not text.startswith(header) or rows != shard.count:
             raise TableError(
                 f"{path} was changed after it was written ({rows} rows for {shard.count}"
                 " radiographs); delete it and start the same command again to redo this shard"
             )
         return text.removeprefix(header)
 
-    def _refuse_foreign_folder(self) -> None:
-        if self.folder.is_dir() and not self.record_file.exists():
-            foreign = [
-                child.name
-                for child in self.folder.iterdir()
-                if child.name not in (".lock", "parts", "log.jsonl", "run.json.partial")
-            ]
-            foreign += [child.name for child in (self.folder / "parts").glob("*")]
-            if foreign:
-                raise RunError(
-                    f"{self.folder} is not empty and not a run folder (it holds {foreign[0]!r});"
-                    " give -o a new or empty folder"
-                )
+
+def log_name(token: str, joins_in: bool) -> str:
+    """The log of a command: its own, where others may write to the run from other hosts."""
+    return f"log-{token}.jsonl" if joins_in else "log.jsonl"
 
 
-def _locked(path: Path) -> IO[str]:
-    """Open and lock a file until it is closed, also by the death of the process.
+def refuse_foreign(folder: Path) -> None:
+    """Look whether a folder is a run, or empty, or not there.
 
     Raises:
-        BlockingIOError: another process holds it.
+        RunError: it holds something else.
     """
-    stream = path.open("w")
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BaseException:
-        stream.close()
-        raise
-    return stream
+    if folder.is_dir() and not (folder / "run.json").exists():
+        own = ("parts", "starts", "claims", "suspects")
+        foreign = [
+            child.name
+            for child in folder.iterdir()
+            if child.name not in own and not re.fullmatch(_BEGINNING, child.name)
+        ]
+        foreign += [child.name for child in (folder / "parts").glob("*")]
+        if foreign and not (folder / "run.json").exists():  # not one that is just being begun
+            raise RunError(
+                f"{folder} is not empty and not a run folder (it holds {foreign[0]!r});"
+                " give -o a new or empty folder"
+            )
 
 
 def _renamed(entries: Iterable[Entry], pseudonyms: Pseudonyms, mapping: IO[str]) -> Iterator[Entry]:

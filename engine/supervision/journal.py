@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-JOURNAL = "in-flight.json"
-SUSPECTS = "suspects.json"
+SUSPECTS = "suspects"
 
 
 @dataclass(frozen=True)
@@ -30,12 +29,12 @@ class Journal:
     """Written before and after each batch is decoded: a few microseconds, never forced to the disk.
 
     Args:
-        folder: of the run.
+        path: of its file; each worker has its own.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, path: Path) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-        self._descriptor = os.open(folder / JOURNAL, flags, 0o644)
+        self._descriptor = os.open(path, flags, 0o644)
 
     def begin(self, ordinals: Sequence[int]) -> None:
         """Say what is going to be decoded."""
@@ -51,30 +50,40 @@ class Journal:
         os.close(self._descriptor)
 
 
-def in_flight(folder: Path) -> InFlight:
-    """Read the journal of a run; nothing where there is none."""
+def in_flight(path: Path) -> InFlight:
+    """Read a journal; nothing where there is none."""
     try:
-        words = json.loads((folder / JOURNAL).read_bytes())
+        words = json.loads(path.read_bytes())
         return InFlight(tuple(words["ordinals"]), words["since"])
     except (OSError, ValueError, KeyError, TypeError):
         return InFlight()
 
 
-def forget_journal(folder: Path) -> None:
-    """Remove what a journal of an earlier worker says."""
-    (folder / JOURNAL).unlink(missing_ok=True)
-
-
-def suspects_of(folder: Path) -> frozenset[int]:
+def suspects_of(run: Path) -> frozenset[int]:
     """Ordinals that were in flight when a worker died: they are decoded in the careful lane."""
+    found: set[int] = set()
+    for path in (run / SUSPECTS).glob("*.json"):
+        found |= _suspects_in(path)
+    return frozenset(found)
+
+
+def add_suspects(run: Path, owner: str, ordinals: Sequence[int]) -> None:
+    """Remember suspects for this start and all later ones.
+
+    Args:
+        run: its folder.
+        owner: of the seat whose worker died; nobody else writes its file.
+        ordinals: that were in flight.
+    """
+    path = run / SUSPECTS / f"{owner}.json"
+    path.parent.mkdir(exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(sorted(_suspects_in(path) | set(ordinals))), encoding="utf-8")
+    partial.replace(path)
+
+
+def _suspects_in(path: Path) -> frozenset[int]:
     try:
-        return frozenset(json.loads((folder / SUSPECTS).read_bytes()))
+        return frozenset(json.loads(path.read_bytes()))
     except (OSError, ValueError, TypeError):
         return frozenset()
-
-
-def add_suspects(folder: Path, ordinals: Sequence[int]) -> None:
-    """Remember suspects for this start and all later ones."""
-    partial = folder / f"{SUSPECTS}.partial"
-    partial.write_text(json.dumps(sorted(suspects_of(folder) | set(ordinals))), encoding="utf-8")
-    partial.replace(folder / SUSPECTS)

@@ -1,4 +1,4 @@
-"""The supervisor: runs the sweep in a process that may die, and starts it again after.
+"""The supervisor of one seat: runs a sweep's worker, which may die, and starts it again after.
 
 Its files say how far it was: the journal, which radiographs were being decoded; the spool, which
 rows are known. The suspects go to the careful lane, which finds the one that kills.
@@ -15,25 +15,19 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import IO
 
 from cxrsweep.engine.errors import RunError
-from cxrsweep.engine.hardware.machine import memory_limit_mib
-from cxrsweep.engine.supervision.journal import (
-    add_suspects,
-    forget_journal,
-    in_flight,
-    suspects_of,
-)
+from cxrsweep.engine.runs.leases import CLAIMS
+from cxrsweep.engine.supervision.journal import add_suspects, in_flight, suspects_of
+from cxrsweep.engine.supervision.seat import STOPPED, Seat
 
 LOOK_S = 0.2
 STALL_S = 300.0
 PRINTED_BYTES = 400
-MEMORY_SHARE = 0.8
 DEATHS_WITHOUT_PROGRESS = 3
 
 
@@ -50,108 +44,154 @@ class Watch:
     memory_mib: int = 0
 
 
-def supervised(
-    run: Path,
-    words: Sequence[str],
-    say: Callable[[str], None],
-    show: Callable[[str], None],
-    watch: Watch | None = None,
-) -> int:
-    """Sweep in a worker, as often as it takes.
+class Supervisor:
+    """Keeps one seat of a command filled, as often as it takes.
 
     Args:
         run: folder of the run.
-        words: of the command line, after the program's name.
-        say: receives what goes to stderr, a line each.
-        show: receives what goes to stdout.
+        log: file of the run that is told of deaths.
+        words: of the command line, after the program's name; the seat comes after the first.
+        seat: to be filled.
+        hear: receives every line of the workers.
+        begun: names the shards that this seat's workers have told of.
         watch: when to give a worker up.
-
-    Returns:
-        exit code of the worker that ended by itself.
-
-    Raises:
-        RunError: workers die again and again, and nothing is scored nor newly suspected in between.
     """
-    watch = watch or Watch(memory_mib=int(MEMORY_SHARE * memory_limit_mib()))
-    deaths, known = 0, _progress(run)
-    while True:
-        forget_journal(run)
-        ended = _watched(run, words, say, show, watch)
-        if ended.code >= 0 or ended.is_asked:
-            return ended.code if ended.code >= 0 else 1
-        suspects = in_flight(run).ordinals
-        # New suspects are progress: batch after batch may hold a killer before any row is known.
-        is_stuck = _progress(run) == known and suspects_of(run).issuperset(suspects)
-        deaths, known = deaths + 1 if is_stuck else 1, _progress(run)
-        if suspects:
-            add_suspects(run, suspects)
-        why = ended.why or f"it died of {signal.Signals(-ended.code).name}"
-        why += f" ({ended.printed})" if ended.printed else ""
-        _note(run, why, suspects)
-        if deaths >= DEATHS_WITHOUT_PROGRESS:
-            raise RunError(
-                f"the sweep's worker ended {deaths} times and scored nothing in between; the last"
-                f" time {why}. What was finished is kept; see {run / 'log.jsonl'}"
+
+    def __init__(
+        self,
+        run: Path,
+        log: Path,
+        words: Sequence[str],
+        seat: Seat,
+        hear: Callable[[str], None],
+        begun: Callable[[], Iterable[int]],
+        watch: Watch,
+    ) -> None:
+        self._run = run
+        self._log = log
+        self._words = [words[0], "--seat", seat.as_json(), *words[1:]]
+        self._owner = f"{seat.token}.{seat.number}"
+        self._journal = run / CLAIMS / f"{self._owner}.in-flight"
+        self._hear = hear
+        self._begun = begun
+        self._watch = watch
+        self._lock = threading.RLock()  # a signal may come while it is held
+        self._worker: subprocess.Popen[bytes] | None = None
+        self._is_asked = False
+
+    def signal(self, number: int) -> None:
+        """Hand a signal on to the worker, and start none after it."""
+        with self._lock:
+            self._is_asked = True
+            if self._worker:
+                with contextlib.suppress(ProcessLookupError):
+                    self._worker.send_signal(number)
+
+    def keep(self, died: Callable[[], None]) -> int:
+        """Run workers until one ends by itself; stay in this thread, whose end would end them.
+
+        Args:
+            died: called after each death.
+
+        Returns:
+            its exit code; 1 where it was asked to stop and did not end by itself.
+
+        Raises:
+            RunError: workers die again and again, and nothing is scored nor newly suspected in
+                between.
+        """
+        deaths, known = 0, self._progress()
+        while True:
+            self._journal.unlink(missing_ok=True)
+            ended = self._watched()
+            if self._is_asked:
+                return 0 if ended.code == STOPPED else abs(ended.code) and 1
+            if ended.code == STOPPED:  # by somebody else, while others may wait for its shards
+                died()
+                continue
+            if ended.code >= 0:
+                return ended.code
+            suspects = in_flight(self._journal).ordinals
+            # New suspects are progress: batch after batch may hold a killer before any row is
+            # known.
+            is_new = not suspects_of(self._run).issuperset(suspects)
+            is_stuck = self._progress() == known and not is_new
+            deaths, known = deaths + 1 if is_stuck else 1, self._progress()
+            if suspects:
+                add_suspects(self._run, self._owner, suspects)
+            why = ended.why or f"it died of {signal.Signals(-ended.code).name}"
+            why += f" ({ended.printed})" if ended.printed else ""
+            _note(self._log, why, suspects)
+            if deaths >= DEATHS_WITHOUT_PROGRESS:
+                raise RunError(
+                    f"the sweep's worker ended {deaths} times and scored nothing in between; the"
+                    f" last time {why}. What was finished is kept; see {self._log}"
+                )
+            died()
+            self._hear(
+                f"the worker ended: {why}; {len(suspects)} radiographs in work are decoded apart"
             )
-        say(f"the worker ended: {why}; {len(suspects)} radiographs in work are decoded apart")
+
+    def _watched(self) -> _Ended:
+        why = ""
+        with tempfile.TemporaryFile() as printed:
+            with self._lock:
+                if self._is_asked:
+                    return _Ended(-signal.SIGTERM)
+                worker, talk = _started(self._words, printed)
+                self._worker = worker
+            relay = threading.Thread(target=_relay, args=(talk, self._hear))
+            relay.start()
+            while worker.poll() is None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    worker.wait(LOOK_S)
+                why = why or _reason_to_end(self._journal, worker.pid, self._watch)
+                if why and worker.poll() is None:
+                    worker.kill()
+            relay.join()
+            return _Ended(worker.returncode, why, _end_of(printed))
+
+    def _progress(self) -> tuple[int, int]:
+        """Finished parts, and bytes of rows in unfinished ones: more of either is progress."""
+        parts = [self._run / "parts" / f"{number:06d}.csv" for number in self._begun()]
+        spools = [path.with_suffix(".rows") for path in parts]
+        return sum(path.exists() for path in parts), sum(map(_size_of, spools))
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Ended:
     """How a worker ended.
 
     Attributes:
         code: exit code, or minus the signal.
         why: the supervisor ended it, and this is why.
-        is_asked: someone asked the supervisor to stop.
-        printed: the last that C libraries printed on stderr.
+        printed: the last that C libraries printed.
     """
 
     code: int
     why: str = ""
-    is_asked: bool = False
     printed: str = ""
 
 
-def _watched(
-    run: Path,
-    words: Sequence[str],
-    say: Callable[[str], None],
-    show: Callable[[str], None],
-    watch: Watch,
-) -> _Ended:
-    why = ""
-    with tempfile.TemporaryFile() as printed:
-        worker, talk = _started(words, printed)
-        with _handing_on(worker) as asked, _relayed((worker.stdout, show), (talk, say)):
-            while worker.poll() is None:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    worker.wait(LOOK_S)
-                why = why or _reason_to_end(run, worker.pid, watch)
-                if why and worker.poll() is None:
-                    worker.kill()
-        return _Ended(worker.returncode, why, asked.is_set(), _end_of(printed))
-
-
-def _started(
-    words: Sequence[str], printed: IO[bytes]
-) -> tuple[subprocess.Popen[str], IO[str] | None]:
-    """Start a worker; on a terminal it talks to it directly, so that its bar can move."""
-    reading, talking = (None, os.dup(2)) if sys.stderr.isatty() else os.pipe()
+def _started(words: Sequence[str], printed: IO[bytes]) -> tuple[subprocess.Popen[bytes], IO[str]]:
+    """Start a worker, and open what it says."""
+    reading, talking = os.pipe()
     numbers = [str(os.getpid()), str(talking)]
     try:
         worker = subprocess.Popen(
             [sys.executable, "-m", "cxrsweep.engine.supervision.worker", *numbers, *words],
-            stdout=subprocess.PIPE,
+            stdout=printed,
             stderr=printed,
             stdin=subprocess.DEVNULL,
-            text=True,
             pass_fds=[talking],
-            process_group=0,  # Ctrl-C reaches the supervisor alone, which hands it on once
+            process_group=0,  # Ctrl-C reaches the command alone, which hands it on once
         )
+    except BaseException:
+        os.close(reading)
+        raise
     finally:
         os.close(talking)
-    return worker, None if reading is None else os.fdopen(reading, encoding="utf-8")
+    return worker, os.fdopen(reading, encoding="utf-8")
 
 
 def _end_of(printed: IO[bytes]) -> str:
@@ -160,8 +200,8 @@ def _end_of(printed: IO[bytes]) -> str:
     return " ".join(printed.read().decode("utf-8", "replace").split())
 
 
-def _reason_to_end(run: Path, pid: int, watch: Watch) -> str:
-    flight = in_flight(run)
+def _reason_to_end(journal: Path, pid: int, watch: Watch) -> str:
+    flight = in_flight(journal)
     decoding_s = time.monotonic() - flight.since if flight.ordinals else 0.0
     if decoding_s > watch.stall_s:
         return f"it decoded one batch for {decoding_s:.0f} s"
@@ -179,54 +219,20 @@ def _resident_mib(pid: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE") >> 20
 
 
-@contextlib.contextmanager
-def _handing_on(worker: subprocess.Popen[str]) -> Iterator[threading.Event]:
-    """Hand Ctrl-C and SIGTERM on to the worker, which knows how to stop."""
-    asked = threading.Event()
-
-    def hand_on(number: int, _: FrameType | None) -> None:
-        asked.set()
-        with contextlib.suppress(ProcessLookupError):
-            worker.send_signal(number)
-
-    kinds = (signal.SIGINT, signal.SIGTERM)
-    before = {kind: signal.signal(kind, hand_on) for kind in kinds}
-    try:
-        yield asked
-    finally:
-        for kind, handler in before.items():
-            signal.signal(kind, handler)
-
-
-@contextlib.contextmanager
-def _relayed(*streams: tuple[IO[str] | None, Callable[[str], None]]) -> Iterator[None]:
-    threads = [
-        threading.Thread(target=_relay, args=(stream, tell)) for stream, tell in streams if stream
-    ]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        for thread in threads:
-            thread.join()
-
-
 def _relay(stream: IO[str], tell: Callable[[str], None]) -> None:
     with stream:
         for line in stream:
             tell(line.rstrip("\n"))
 
 
-def _progress(run: Path) -> tuple[int, int]:
-    """Finished parts, and bytes of rows in unfinished ones: more of either is progress."""
-    parts = run / "parts"
-    spools = [path.stat().st_size for path in parts.glob("*.rows")]
-    return sum(1 for _ in parts.glob("*.csv")), sum(spools)
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
-def _note(run: Path, why: str, suspects: Sequence[int]) -> None:
+def _note(log: Path, why: str, suspects: Sequence[int]) -> None:
     line = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "event": "worker_ended"}
-    if run.is_dir():
-        with (run / "log.jsonl").open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps({**line, "reason": why, "in_flight": list(suspects)}) + "\n")
+    with log.open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps({**line, "reason": why, "in_flight": list(suspects)}) + "\n")

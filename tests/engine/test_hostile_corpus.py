@@ -24,7 +24,7 @@ from cxrsweep.engine.failures import Refused
 from cxrsweep.engine.gate.gate import header_of
 from cxrsweep.engine.gate.header import Header, Limits
 from cxrsweep.engine.recipe import recipe_from_mapping
-from cxrsweep.engine.runs.run import SweepSummary
+from cxrsweep.engine.runs.joining import SweepSummary
 
 TESTS = Path(__file__).resolve().parent.parent
 # Two grey levels: colours become grey in whole numbers or in floats, lossy decoders and

@@ -15,9 +15,10 @@ from hostile.killers import heap_sequence, named_killers
 from hostile.plain_dali import died_of
 from hostile.pngs import png
 from hostile.rows import Row
+from workers import swept as swept_by_a_worker
 
 from cxrsweep.engine import Bundle
-from cxrsweep.engine.supervision.supervise import Watch, supervised
+from cxrsweep.engine.supervision.supervise import Watch
 
 OPEN_GATE = Path(__file__).resolve().parent.parent.parent / "hostile" / "open_gate"
 KILLERS = {file.name: file for file in named_killers()}
@@ -45,15 +46,18 @@ def neighbours(count: int) -> list[HostileFile]:
 
 
 def swept(
-    files: list[HostileFile], bundle: Bundle, folder: Path, *words: str
+    files: list[HostileFile],
+    bundle: Bundle,
+    folder: Path,
+    *words: str,
+    threads: int | None = None,
 ) -> tuple[int, dict[str, dict[str, str]], list[str]]:
     """Sweep under a supervisor: exit code, rows by id, and why each worker ended."""
     write_files(files, folder / "archive")
     run = folder / "run"
     command = ["sweep", str(folder / "archive"), "-b", str(bundle.folder), "-o", str(run)]
     lines: list[str] = []
-    rest = ["--device", "cpu", "--no-supervisor", *words]
-    code = supervised(run, [*command, *rest], lines.append, lines.append, Watch(stall_s=60))
+    code = swept_by_a_worker(run, [*command, *words], lines, Watch(stall_s=60), threads)
     with (run / "results.csv").open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     assert len({row["radiograph"] for row in rows}) == len(rows) == len(files)
@@ -95,7 +99,7 @@ def test_killers_end_no_worker_where_the_gate_is_closed(
     demo_bundle: Bundle, tmp_path: Path, alone: dict[str, dict[str, str]]
 ) -> None:
     files = [*KILLERS.values(), *neighbours(8)]
-    code, rows, deaths = swept(files, demo_bundle, tmp_path, "--threads", "1")
+    code, rows, deaths = swept(files, demo_bundle, tmp_path, threads=1)
     assert (code, deaths) == (3, [])
     assert {name: rows[name] for name in alone} == alone
     for name, killer in KILLERS.items():
@@ -109,7 +113,7 @@ def test_a_killer_in_the_fast_lane_ends_its_worker_and_nothing_else(
     demo_bundle: Bundle, tmp_path: Path, alone: dict[str, dict[str, str]], name: str
 ) -> None:
     files = [KILLERS[name], *neighbours(8)]
-    code, rows, deaths = swept(files, demo_bundle, tmp_path, "--threads", "1")
+    code, rows, deaths = swept(files, demo_bundle, tmp_path, threads=1)
     assert len(deaths) == 1
     assert any(kind in deaths[0] for kind in SIGNALS)
     assert code in (0, 3)
@@ -128,8 +132,8 @@ def test_killers_in_every_batch_do_not_end_the_sweep(
         HostileFile(f"0-{number}-{name}", KILLERS[name].content, KILLERS[name].row)
         for number, name in enumerate(DEADLY * 4)
     ]
-    words = ("--threads", "1", "--batch", "2")
-    code, rows, deaths = swept([*killers, *neighbours(8)], demo_bundle, tmp_path, *words)
+    files = [*killers, *neighbours(8)]
+    code, rows, deaths = swept(files, demo_bundle, tmp_path, "--batch", "2", threads=1)
     assert len(deaths) == len(killers) // 2
     assert code in (0, 3)
     assert {other: rows[other] for other in alone} == alone
@@ -145,7 +149,7 @@ def test_harm_that_outlives_its_file_changes_no_neighbour(
         for number, content in enumerate(sequence)
     ]
     files = [*mutants, *neighbours(8)]
-    code, rows, deaths = swept(files, demo_bundle, tmp_path, "--threads", "1")
+    code, rows, deaths = swept(files, demo_bundle, tmp_path, threads=1)
     assert code in (0, 3)
     # Where the harm shows depends on the heap, so whether a worker dies is not promised.
     for reason in deaths:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -10,15 +9,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from workers import swept, when_decoding
 
 from cxrsweep.engine import Bundle, sweep
 from cxrsweep.engine.errors import RunError
 from cxrsweep.engine.supervision.journal import Journal, add_suspects, in_flight, suspects_of
-from cxrsweep.engine.supervision.supervise import Watch, supervised
+from cxrsweep.engine.supervision.supervise import Watch
 
 PROGRAM = [sys.executable, "-c", "from cxrsweep.engine.cli import main; main()"]
 
@@ -35,31 +34,6 @@ def archive(small_archive: Path) -> Path:
 
 def words_for(archive: Path, bundle: Bundle, run: Path) -> list[str]:
     return ["sweep", str(archive), "-b", str(bundle.folder), "-o", str(run), "--shard-size", "64"]
-
-
-def worker_of(pid: int) -> int | None:
-    """The worker that a supervisor has now."""
-    with contextlib.suppress(OSError):  # threads and processes end while they are looked at
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            for child in (task / "children").read_text().split():
-                if (
-                    b"cxrsweep.engine.supervision.worker"
-                    in Path(f"/proc/{child}/cmdline").read_bytes()
-                ):
-                    return int(child)
-    return None
-
-
-def when_decoding(run: Path, pid: int, act: Callable[[int], None], times: int = 1) -> None:
-    """Do something to the worker while it decodes, to another one each time."""
-    deadline, done = time.monotonic() + 60, set()
-    while len(done) < times and time.monotonic() < deadline:
-        worker = worker_of(pid)
-        if worker and worker not in done and in_flight(run).ordinals:
-            with contextlib.suppress(ProcessLookupError):
-                act(worker)
-                done.add(worker)
-        time.sleep(0.001)
 
 
 def events_of(run: Path) -> list[dict[str, object]]:
@@ -95,28 +69,27 @@ def test_workers_that_die_change_no_byte_of_the_results(
 def test_a_worker_that_hangs_is_ended_and_the_sweep_goes_on(
     archive: Path, demo_bundle: Bundle, tmp_path: Path
 ) -> None:
-    run, lines, shown = tmp_path / "run", [], []
+    run, lines = tmp_path / "run", []
     stopper = threading.Thread(
         target=when_decoding,
         args=(run, os.getpid(), lambda pid: os.kill(pid, signal.SIGSTOP)),
     )
     stopper.start()
-    words = [*words_for(archive, demo_bundle, run), "--no-supervisor"]
-    code = supervised(run, words, lines.append, shown.append, Watch(stall_s=3.0))
+    code = swept(run, words_for(archive, demo_bundle, run), lines, Watch(stall_s=3.0))
     stopper.join()
     assert code == 0
     assert [line for line in lines if "it decoded one batch for 3 s" in line]
-    assert any("252 radiographs = 252 ok + 0 failed" in line for line in shown)
+    assert any("252 radiographs = 252 ok + 0 failed" in line for line in lines)
 
 
 def test_workers_that_only_die_end_the_sweep_with_the_reason(
     archive: Path, demo_bundle: Bundle, tmp_path: Path
 ) -> None:
     run, lines = tmp_path / "run", []
-    words = [*words_for(archive, demo_bundle, run), "--no-supervisor"]
+    words = words_for(archive, demo_bundle, run)
     # A worker has more than this when it has imported its decoders.
     with pytest.raises(RunError, match=r"ended 3 times .* MiB of memory, over 60"):
-        supervised(run, words, lines.append, lines.append, Watch(memory_mib=60))
+        swept(run, words, lines, Watch(memory_mib=60))
 
 
 def test_a_worker_ends_with_its_supervisor(
@@ -175,23 +148,44 @@ def test_stop_reaches_the_worker_through_the_supervisor(
     assert "not finished: start the same command again to go on" in output
 
 
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGKILL])
+def test_one_of_two_workers_that_ends_is_started_again(
+    archive: Path, light_bundle: Bundle, tmp_path: Path, kind: signal.Signals
+) -> None:
+    run = tmp_path / "run"
+    words = [*words_for(archive, light_bundle, run)[:-1], "8", "--workers", "2"]
+    command = subprocess.Popen(
+        [*PROGRAM, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    when_decoding(run, command.pid, lambda pid: os.kill(pid, kind))
+    output, errors = command.communicate(timeout=120)
+    assert command.returncode == 0, errors
+    assert "252 radiographs = 252 ok + 0 failed" in output
+    sweep([archive], light_bundle, tmp_path / "undisturbed")
+    whole = (tmp_path / "undisturbed" / "results.csv").read_bytes()
+    assert (run / "results.csv").read_bytes() == whole
+    assert not list((run / "claims").iterdir())
+
+
 def test_a_journal_says_what_is_in_flight_and_only_that(tmp_path: Path) -> None:
-    assert in_flight(tmp_path).ordinals == ()
-    journal = Journal(tmp_path)
-    assert in_flight(tmp_path).ordinals == ()
+    path = tmp_path / "some.in-flight"
+    assert in_flight(path).ordinals == ()
+    journal = Journal(path)
+    assert in_flight(path).ordinals == ()
     journal.begin(range(1000, 1064))
-    assert in_flight(tmp_path).ordinals == tuple(range(1000, 1064))
-    assert 0 <= time.monotonic() - in_flight(tmp_path).since < 10
+    assert in_flight(path).ordinals == tuple(range(1000, 1064))
+    assert 0 <= time.monotonic() - in_flight(path).since < 10
     journal.begin([7])
-    assert in_flight(tmp_path).ordinals == (7,)
+    assert in_flight(path).ordinals == (7,)
     journal.end()
-    assert in_flight(tmp_path).ordinals == ()
+    assert in_flight(path).ordinals == ()
     journal.close()
 
 
 def test_suspects_add_up_and_survive(tmp_path: Path) -> None:
-    add_suspects(tmp_path, [3, 1])
-    add_suspects(tmp_path, [2, 3])
-    assert suspects_of(tmp_path) == {1, 2, 3}
-    (tmp_path / "suspects.json").write_text("damaged")
-    assert suspects_of(tmp_path) == set()
+    add_suspects(tmp_path, "one.0", [3, 1])
+    add_suspects(tmp_path, "one.0", [2, 3])
+    add_suspects(tmp_path, "two.1", [9])
+    assert suspects_of(tmp_path) == {1, 2, 3, 9}
+    (tmp_path / "suspects" / "one.0.json").write_text("damaged")
+    assert suspects_of(tmp_path) == {9}
