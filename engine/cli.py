@@ -91,6 +91,11 @@ class RootGroup(LazyGroup):
     homes={
         "sweep": ("cxrsweep.engine.commands:sweep", "Score every radiograph of an archive."),
         "inspect": ("cxrsweep.engine.commands:inspect", "Say what a bundle or a run is."),
+        "report": ("cxrsweep.engine.report.commands:report", "Write one HTML page about a run."),
+        "overlay": (
+            "cxrsweep.engine.report.commands:overlay",
+            "Draw lung boxes into radiographs of a run.",
+        ),
         "evaluate": (
             "cxrsweep.engine.evaluation.commands:evaluate",
             "Compare a run's scores with labels.",

@@ -197,6 +197,7 @@ class Run:
                 )
             record = {"schema_version": SCHEMA_VERSION, "status": "indexing", **identity}
             record |= {"counts": {"indexed": 0}, "versions": package_versions()}
+            record |= {"agreement": self.bundle.manifest.agreement.model_dump()}
             record |= {"hardware": hardware_facts(), "starts": []}
             self.folder.write_record(record)
             record["counts"] |= self._index(archives)
