@@ -9,7 +9,7 @@ from typing import Literal
 
 from cxrsweep.engine.evaluation.results import Curve
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 14.0, 12.0, 42.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 70.0, 14.0, 12.0, 42.0
 _TICKS = 5
 _SMALLEST_BAR = 1.0  # what is counted is seen, however few beside the highest bar
 
@@ -125,7 +125,7 @@ def round_ticks(most: float) -> list[float]:
         >>> round_ticks(37)
         [0.0, 10.0, 20.0, 30.0, 40.0]
     """
-    rough = most / (_TICKS - 1)
+    rough = most / _TICKS
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
     return [round(n * step, 9) for n in range(math.ceil(most / step - 1e-9) + 1)]
@@ -152,7 +152,7 @@ def histogram(
         if count
     ]
     lines = [] if limit is None else [frame.line("guide", [(limit, 0), (limit, heights[-1])])]
-    x_ticks = frame.x_ticks([round(most * n / _TICKS, 6) for n in range(_TICKS + 1)])
+    x_ticks = frame.x_ticks([x for x in round_ticks(most) if x <= most])
     y_ticks = frame.y_ticks(heights)
     return Chart(
         spoken, frame.width, frame.height, x_label, "radiographs", x_ticks, y_ticks, bars, lines

@@ -17,7 +17,7 @@ from cxrsweep.engine.report.charts import (
     unit_curve,
 )
 from cxrsweep.engine.report.pace import Pace
-from cxrsweep.engine.report.tally import MEGAPIXELS, LabelTally, Tally
+from cxrsweep.engine.report.tally import MEGAPIXELS, STEPS, LabelTally, Tally
 
 _BARS = 40
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -46,9 +46,10 @@ class LabelPart:
 def label_part(name: str, tally: LabelTally) -> LabelPart:
     """Histogram and quantiles of one label."""
     quantiles = [tally.quantile(share) for share in _QUANTILES]
-    total, chart = int(tally.counts.sum()), None
+    total, chart = sum(tally.counts), None
     if total:
-        bars = [int(count) for count in tally.counts.reshape(_BARS, -1).sum(1)]
+        each = STEPS // _BARS
+        bars = [sum(tally.counts[first : first + each]) for first in range(0, STEPS, each)]
         spoken = (
             f"Histogram of the score {name} of {total:,} radiographs:"
             f" median {quantiles[2]:.2f}, half of them between {quantiles[1]:.2f}"
@@ -63,9 +64,9 @@ def label_part(name: str, tally: LabelTally) -> LabelPart:
 def lung_chart(tally: Tally) -> Chart:
     """Histogram of the lung fraction, up to the last class that holds any."""
     held = max((place + 1 for place, count in enumerate(tally.lung) if count), default=1)
-    held = max(-(-held // 20) * 20, 20)  # round ends of the axis
-    bars = [int(count) for count in tally.lung[:held]]
-    most = max(range(held), key=lambda place: bars[place])
+    held = -(-held // 10) * 10  # a round end of the axis
+    bars = tally.lung[:held]
+    most = max(range(held), key=bars.__getitem__)
     spoken = (
         f"Histogram of the lung fraction of {tally.scored:,} radiographs; most are at"
         f" {most / 100:.2f}, and {tally.flags['no_lung']:,} have no lung."
@@ -79,7 +80,7 @@ def size_classes(tally: Tally) -> list[tuple[str, int]]:
     words = [f"below {edges[0]}"]
     words += [f"{low} to {high}" for low, high in pairwise(edges)]
     words.append(f"{edges[-1]} and more")
-    return [(word, int(count)) for word, count in zip(words, tally.sizes, strict=True) if count]
+    return [(word, count) for word, count in zip(words, tally.sizes, strict=True) if count]
 
 
 def pace_charts(pace: Pace) -> list[Chart]:

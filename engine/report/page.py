@@ -180,9 +180,10 @@ def _metric(name: str) -> str:
 def _estimate(found: Estimate | None) -> str:
     if found is None or found.value is None:
         return "not defined"
+    form = ".3f" if abs(found.value) < 10 else ",.0f"  # only odds ratios are larger
     if found.low is None or found.high is None:
-        return f"{found.value:.3f}"
-    return f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
+        return f"{found.value:{form}}"
+    return f"{found.value:{form}} ({found.low:{form}} to {found.high:{form}})"
 
 
 def _share(count: int, total: int) -> str:

@@ -19,8 +19,8 @@ from cxrsweep.engine.report.tally import Row
 from cxrsweep.engine.runs.run_folder import indexed_entries, read_record
 
 _READ_AHEAD = 2  # files; each may be as large as the limits of the run
-_LIGHT, _DARK = (60, 220, 255), (30, 30, 30)  # blue, green, red
-_THIN = 400  # a line is a pixel wide for every so many of the longer side
+_LIGHT, _DARK = (0, 215, 255), (20, 20, 20)  # blue, green, red
+_THIN = 400  # a line is a pixel wide for every so many of the longer side, and two at least
 
 
 def greys_of(run: Path, rows: Iterable[Row]) -> Iterator[tuple[Row, Uint8 | Refused]]:
@@ -87,14 +87,14 @@ def boxed(grey: Uint8, row: Row, longest: int | None = None) -> Uint8:
     drawn = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), np.uint8)
     if row.box:
         x0, y0, x1, y1 = (round(place * scale) for place in row.box)
-        thin = max(1, round(max(drawn.shape) / _THIN))
-        for colour, thickness in ((_DARK, 3 * thin), (_LIGHT, thin)):
+        thin = max(2, round(max(drawn.shape) / _THIN))
+        for colour, thickness in ((_DARK, 2 * thin), (_LIGHT, thin)):
             cv2.rectangle(drawn, (x0, y0), (x1 - 1, y1 - 1), colour, thickness)
     return drawn
 
 
 def encoded(ending: str, pixels: Uint8) -> bytes:
     """A file of a format that OpenCV writes, such as ".png"."""
-    done, content = cv2.imencode(ending, pixels, [cv2.IMWRITE_JPEG_QUALITY, 82])
+    done, content = cv2.imencode(ending, pixels)
     assert done, ending
     return bytes(content)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-
-import numpy as np
-from numpy.typing import NDArray
+from itertools import accumulate
 
 from cxrsweep.engine.decode.geometry import Box
 from cxrsweep.engine.errors import TableError
@@ -16,8 +15,6 @@ from cxrsweep.engine.failures import FailureCode
 from cxrsweep.engine.recipe import Recipe
 from cxrsweep.engine.runs.decisions import UNSURE
 from cxrsweep.engine.runs.table import NO_LUNG, unguarded
-
-Counts = NDArray[np.int64]
 
 STEPS = 10_000  # of a score between 0 and 1: quantiles are good to one of them
 EXAMPLES = 3  # failed radiographs of each code
@@ -56,11 +53,10 @@ class Best:
 
     def add(self, key: float, row: Row) -> None:
         """Offer a row."""
-        item = (key, -row.ordinal, row)
         if len(self._heap) < self._most:
-            heapq.heappush(self._heap, item)
-        elif item[:2] > self._heap[0][:2]:
-            heapq.heapreplace(self._heap, item)
+            heapq.heappush(self._heap, (key, -row.ordinal, row))
+        elif key > self._heap[0][0]:  # rows come in order, so an equal key came too late
+            heapq.heapreplace(self._heap, (key, -row.ordinal, row))
 
     def rows(self) -> list[Row]:
         """What was kept, largest key first."""
@@ -73,14 +69,14 @@ class LabelTally:
     Attributes:
         threshold: of the recipe, or None.
         reached: radiographs whose row says that they reach it.
-        counts: (STEPS,) radiographs by score.
+        counts: STEPS numbers of radiographs, by score.
         top, borderline: a few rows.
     """
 
     def __init__(self, threshold: float | None, kept: int) -> None:
         self.threshold = threshold
         self.reached = 0
-        self.counts: Counts = np.zeros(STEPS, np.int64)
+        self.counts = [0] * STEPS  # a list, because NumPy takes longer to add one
         self.top, self.borderline = Best(kept), Best(kept)
 
     @property
@@ -97,10 +93,8 @@ class LabelTally:
 
     def quantile(self, share: float) -> float | None:
         """Smallest score, to a step, that this share of the radiographs does not exceed."""
-        total = int(self.counts.sum())
-        if not total:
-            return None
-        return (int(np.searchsorted(self.counts.cumsum(), share * total)) + 0.5) / STEPS
+        below = list(accumulate(self.counts))
+        return (bisect_left(below, share * below[-1]) + 0.5) / STEPS if below[-1] else None
 
 
 @dataclass
@@ -113,10 +107,10 @@ class Tally:
         failures: code -> radiographs.
         examples: code -> its first few rows.
         flags, kinds, bits: word of that column -> radiographs.
-        sizes: class of MEGAPIXELS -> radiographs, (8,).
+        sizes: radiographs in each class between MEGAPIXELS.
         unsized: radiographs whose size is not known.
         sides: shortest and longest side of any, in pixels; 0 and 0 where none is known.
-        lung: (100,) radiographs by lung fraction, in hundredths.
+        lung: 100 numbers of radiographs, by lung fraction.
     """
 
     labels: dict[str, LabelTally]
@@ -127,10 +121,10 @@ class Tally:
     flags: Counter[str] = field(default_factory=Counter)
     kinds: Counter[str] = field(default_factory=Counter)
     bits: Counter[str] = field(default_factory=Counter)
-    sizes: Counts = field(default_factory=lambda: np.zeros(len(MEGAPIXELS) + 1, np.int64))
+    sizes: list[int] = field(default_factory=lambda: [0] * (len(MEGAPIXELS) + 1))
     unsized: int = 0
     sides: tuple[int, int] = (0, 0)
-    lung: Counts = field(default_factory=lambda: np.zeros(100, np.int64))
+    lung: list[int] = field(default_factory=lambda: [0] * 100)
 
     def add(self, cells: Mapping[str, str], row: Row) -> None:
         """Count one row."""
@@ -156,7 +150,7 @@ class Tally:
         width, height = row.size
         self.kinds[cells["kind"]] += 1
         self.bits[cells["bits"]] += 1
-        self.sizes[np.searchsorted(MEGAPIXELS, width * height / 1e6, side="right")] += 1
+        self.sizes[bisect_right(MEGAPIXELS, width * height / 1e6)] += 1
         low, high = self.sides
         self.sides = (min(low or width, width, height), max(high, width, height))
 
