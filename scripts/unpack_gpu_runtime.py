@@ -44,6 +44,8 @@ IMPORTS = {
     "nvidia_dali_cuda130": "nvidia.dali",
     "pillow": "PIL.Image",
     "pydantic": "pydantic",
+    "scikit_learn": "sklearn.linear_model",
+    "scipy": "scipy.stats",
     "nvidia_ml_py": "pynvml",
     "tensorrt_rtx": "tensorrt_rtx",
     "pycuda": "pycuda.driver",

@@ -156,7 +156,11 @@ class _Table:
         self._numbers = {name: array("d") for name in names}
 
     def add(self, row: dict[str, str]) -> None:
-        """Keep one scored row."""
+        """Keep one scored row.
+
+        Raises:
+            EvaluationError: a number of it is none.
+        """
         self.radiographs.append(unguarded(row["radiograph"]))
         self.has_lungs.append(NO_LUNG not in row["flags"].split())
         for name, numbers in self._numbers.items():

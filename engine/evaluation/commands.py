@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
+from cxrsweep.engine.evaluation import RESAMPLES
 from cxrsweep.engine.json_file import json_option, writable
 
 Command = Callable[..., Any]
-RESAMPLES = 1000
 
 
 def asked_command(command: Command) -> Command:

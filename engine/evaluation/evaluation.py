@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from cxrsweep.engine.errors import EvaluationError
+from cxrsweep.engine.evaluation import RESAMPLES
 from cxrsweep.engine.evaluation.background import background_of
 from cxrsweep.engine.evaluation.baselines import aspect_baseline, thumbnail_baseline
 from cxrsweep.engine.evaluation.cases import Cases
 from cxrsweep.engine.evaluation.curves import curves_of
-from cxrsweep.engine.evaluation.intervals import LEVEL, RESAMPLES, intervals_of
+from cxrsweep.engine.evaluation.intervals import LEVEL, intervals_of
 from cxrsweep.engine.evaluation.metrics import Bools, Floats, Scored
 from cxrsweep.engine.evaluation.results import (
     Background,

@@ -22,7 +22,6 @@ from cxrsweep.engine.evaluation.metrics import (
 )
 
 LEVEL = 0.95
-RESAMPLES = 1000
 FEWEST = 2  # patients that an interval needs
 _CELLS_AT_ONCE = 400_000
 _DEFINED = 0.9  # share of the resamples in which a figure must exist
@@ -124,7 +123,7 @@ class Units:
 def _units(scored: Scored) -> dict[str, Units]:
     def units_of(chosen: Bools) -> Units:
         patients = len(np.unique(scored.patients[chosen]))
-        return Units(patients, patients, float(chosen.sum()))
+        return Units(patients, patients)
 
     positive, flagged = scored.positive, scored.flagged
     ill, well = units_of(positive), units_of(~positive)
@@ -136,7 +135,9 @@ def _units(scored: Scored) -> dict[str, Units]:
         # Near 1 the AUC of m and n patients varies as a share of twice their harmonic mean does.
         # Source: the variance of Hanley and McNeil 1982 for AUC -> 1.
         "auc": Units(
-            fewest, _harmonic(ill.patients, well.patients), _harmonic(ill.most, well.most)
+            fewest,
+            _harmonic(ill.patients, well.patients),
+            _harmonic(int(positive.sum()), int((~positive).sum())),
         ),
         "sensitivity": ill,
         "specificity": well,
@@ -145,7 +146,7 @@ def _units(scored: Scored) -> dict[str, Units]:
     }
 
 
-def _harmonic(one: float, other: float) -> float:
+def _harmonic(one: int, other: int) -> float:
     return 4 * one * other / (one + other)
 
 

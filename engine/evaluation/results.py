@@ -150,7 +150,7 @@ class Met(BaseModel):
         scored: rows with a score and a line.
         failed: failure code -> rows without a score that have a line.
         rows_alone, lines_alone: of one side without the other.
-        rows_alone_examples, lines_alone_examples: ids of a few of them.
+        rows_alone_examples, lines_alone_examples: ids of a few of them; not written to JSON.
         without_patient: scored rows with an empty cell in the group column; each a patient.
     """
 
@@ -161,9 +161,9 @@ class Met(BaseModel):
     scored: int = 0
     failed: dict[str, int] = Field(default_factory=dict)
     rows_alone: int = 0
-    rows_alone_examples: list[str] = Field(default_factory=list)
+    rows_alone_examples: list[str] = Field(default_factory=list, exclude=True)
     lines_alone: int = 0
-    lines_alone_examples: list[str] = Field(default_factory=list)
+    lines_alone_examples: list[str] = Field(default_factory=list, exclude=True)
     without_patient: int = 0
 
 

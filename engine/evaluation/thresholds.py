@@ -9,9 +9,9 @@ from typing import Literal
 import numpy as np
 
 from cxrsweep.engine.errors import EvaluationError
+from cxrsweep.engine.evaluation import RESAMPLES
 from cxrsweep.engine.evaluation.intervals import (
     LEVEL,
-    RESAMPLES,
     Interval,
     Units,
     intervals_of,

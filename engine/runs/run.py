@@ -197,7 +197,9 @@ class Run:
                 )
             record = {"schema_version": SCHEMA_VERSION, "status": "indexing", **identity}
             record |= {"counts": {"indexed": 0}, "versions": package_versions()}
-            record |= {"agreement": self.bundle.manifest.agreement.model_dump()}
+            # Not the worst radiograph's name, which may be one of a pseudonymised archive.
+            hidden = {"results": {"__all__": {"worst"}}}
+            record |= {"agreement": self.bundle.manifest.agreement.model_dump(exclude=hidden)}
             record |= {"hardware": hardware_facts(), "starts": []}
             self.folder.write_record(record)
             record["counts"] |= self._index(archives)

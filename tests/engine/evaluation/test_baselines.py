@@ -100,11 +100,11 @@ def test_thumbnails_of_every_format_are_near_opencvs(
 def test_thumbnails_of_an_archive_that_is_gone_are_refused(known: Known, tmp_path: Path) -> None:
     run = shutil.copytree(known.run, tmp_path / "run")
     index = run / "index.csv"
-    text = index.read_text()
-    index.write_text(text.replace("003.png", "004.png"))
+    content = index.read_bytes()
+    index.write_bytes(content.replace(b"003.png", b"004.png"))
     with pytest.raises(EvaluationError, match=r"index.csv is missing or was changed"):
         thumbnails_of(run, ["003.png"])
-    index.write_text(text)
+    index.write_bytes(content)
     (tmp_path / "moved").mkdir()
     gone = known.archive / "003.png"
     gone.rename(tmp_path / "moved" / "003.png")

@@ -61,6 +61,8 @@ def test_evaluate_writes_what_scikit_learn_finds_in_the_same_files(
                 *(counts.true_negative, counts.false_positive),
                 *(counts.false_negative, counts.true_positive),
             ]
+    for file in ("e.json", "e.csv"):
+        assert ".png" not in (tmp_path / file).read_text()  # no ids, whatever they tell
     with (tmp_path / "e.csv").open(newline="") as stream:
         table = list(csv.DictReader(stream))
     (line,) = (r for r in table if (r["label"], r["part"], r["metric"]) == ("lungs", "B", "ppv"))

@@ -99,7 +99,7 @@ def test_interval_of_the_threshold_holds_the_true_one() -> None:
     [
         (
             Target("ppv", 0.99, 0.5),
-            "no threshold of x has a PPV of at least 0.99.*the best is 0.95",
+            "no threshold of x has a PPV of at least 0.99.*is 0.95",
         ),
         (Target("flagged", 1, 0.5), "no threshold.*at most 1 flagged of 10,000.*the best is 250"),
     ],
