@@ -41,6 +41,8 @@ _METRIC_WORDS = {"auc": "AUC", "ppv": "PPV", "npv": "NPV", "ece": "ECE"}
 FLAG_WORDS = {
     "no_lung": "no lung was found, so the whole radiograph was scored: look at it",
     "flat_rest": "the last eighth of the file is filler, so its end was lost: fetch it again",
+    "inverted": "it is dark where bone should be bright: look at it, and invert it if that is so",
+    "clipped": "over 5 % of it is white, so grey levels were lost: export it with another window",
 }
 
 
