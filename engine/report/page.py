@@ -19,6 +19,7 @@ from cxrsweep.engine.evaluation.cases import recipe_of_run
 from cxrsweep.engine.evaluation.metrics import METRICS
 from cxrsweep.engine.evaluation.results import Estimate, Evaluation
 from cxrsweep.engine.failures import REMEDIES, FailureCode, Refused
+from cxrsweep.engine.hardware.machine import package_versions
 from cxrsweep.engine.recipe import Recipe
 from cxrsweep.engine.report.drawings import (
     LabelPart,
@@ -42,7 +43,7 @@ FLAG_WORDS = {
     "no_lung": "no lung was found, so the whole radiograph was scored: look at it",
     "flat_rest": "the last eighth of the file is filler, so its end was lost: fetch it again",
     "inverted": "it is dark where bone should be bright: look at it, and invert it if that is so",
-    "clipped": "over 5 % of it is white, so grey levels were lost: export it with another window",
+    "clipped": "over 5 % of it is white: a frame, or lost grey levels; export it with another window",
 }
 
 
@@ -108,6 +109,7 @@ def write_page(
     page = environment.get_template("page.html").stream(
         style=Markup(style),  # a file of this package
         style_digest=digest,
+        version=package_versions(("cxrsweep",))["cxrsweep"],
         results_sha256=file_sha256(run / "results.csv"),
         pictures=pictures,
         **_facts(run, recipe, tally, pace_of(run)),
