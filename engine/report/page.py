@@ -43,7 +43,7 @@ FLAG_WORDS = {
     "no_lung": "no lung was found, so the whole radiograph was scored: look at it",
     "flat_rest": "the last eighth of the file is filler, so its end was lost: fetch it again",
     "inverted": "it is dark where bone should be bright: look at it, and invert it if that is so",
-    "clipped": "over 5 % of it is white: a frame, or lost grey levels; export it with another window",
+    "clipped": "over 5 % of it is white: a frame, or lost grey levels: look at it",
 }
 
 
