@@ -93,6 +93,11 @@ class RootGroup(LazyGroup):
         "sweep": ("cxrsweep.engine.commands:sweep", "Score every radiograph of an archive."),
         "join": ("cxrsweep.engine.commands:join", "Write the results of a run swept in shares."),
         "inspect": ("cxrsweep.engine.commands:inspect", "Say what a bundle or a run is."),
+        "report": ("cxrsweep.engine.report.commands:report", "Write one HTML page about a run."),
+        "overlay": (
+            "cxrsweep.engine.report.commands:overlay",
+            "Draw lung boxes into radiographs of a run.",
+        ),
         "evaluate": (
             "cxrsweep.engine.evaluation.commands:evaluate",
             "Compare a run's scores with labels.",

@@ -22,6 +22,7 @@ from cxrsweep.engine.decode.pipelines import (
     built_encoded_pipeline,
     built_raw_pipeline,
 )
+from cxrsweep.engine.decode.quality import quality_words
 from cxrsweep.engine.decode.turning import as_stored
 from cxrsweep.engine.failures import FailureCode, Refused
 from cxrsweep.engine.gate.header import UPRIGHT, Header
@@ -42,7 +43,7 @@ class Decoded(Generic[PixelsT]):
         pixels: (N, 1, S, S) uint8, equalised and fitted; anything where refused.
         refused: place in the batch -> why it has no pixels.
         refused_late: the same for what is known only after the batch was scored; may wait.
-        flagged: place in the batch -> a word for the column `flags`.
+        flagged: place in the batch -> words for the column `flags`.
     """
 
     pixels: PixelsT
@@ -102,8 +103,11 @@ class Decoder:
                 continue
             if shown.min() == shown.max():
                 refused[place] = constant(int(shown.flat[0]))
-            elif has_flat_rest(as_stored(shown, header.orientation)):
-                flagged[place] = FLAT_REST
+                continue
+            if has_flat_rest(as_stored(shown, header.orientation)):
+                flagged[place] = FLAT_REST  # filler says nothing about the rest
+            elif words := quality_words(shown):
+                flagged[place] = " ".join(words)
         return Decoded(pixels, refused, flagged=flagged)
 
     def close(self) -> None:

@@ -237,7 +237,10 @@ class Run:
         record = {"schema_version": SCHEMA_VERSION, "status": "indexing", **identity}
         record |= {"counts": {"indexed": 0}, "versions": package_versions()}
         hardware = hardware_facts() | {"cores": self._seat.host_cores}
-        record |= {"hardware": hardware, "starts": []}
+        # Not the worst radiograph's name, which may be one of a pseudonymised archive.
+        hidden = {"results": {"__all__": {"worst"}}}
+        agreement = self.bundle.manifest.agreement.model_dump(exclude=hidden)
+        record |= {"hardware": hardware, "agreement": agreement, "starts": []}
         self.folder.write_record(record)
         record["counts"] |= self._index(archives)
         record["index_sha256"] = file_sha256(self.folder.index)

@@ -322,6 +322,35 @@ def indexed_entries(index: Path) -> Iterator[Entry]:
             yield _entry_from_row(row)
 
 
+def result_rows(folder: Path, recipe: Recipe) -> Iterator[dict[str, str]]:
+    """Stream the lines of a finished run's results.csv, cells as they stand there.
+
+    Args:
+        folder: of the run.
+        recipe: of the run.
+
+    Raises:
+        RunError: the run is not finished.
+        TableError: the table is damaged.
+    """
+    path = folder / "results.csv"
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            rows = csv.DictReader(stream, strict=True)
+            if list(rows.fieldnames or ()) != columns_of(recipe):
+                raise TableError(
+                    f"{path} does not have the columns of its recipe; start the sweep again with"
+                    " the same command, or a new run folder"
+                )
+            yield from rows
+    except FileNotFoundError as error:
+        raise RunError(
+            f"{folder} has no results.csv: the sweep is not finished; start the same command again"
+        ) from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise TableError(f"cannot read {path}: {error}") from error
+
+
 def _throughput_row(shard: Shard, meter: ShardMeter) -> list[str]:
     counts = (shard.number, meter.radiographs, meter.failed, meter.pixels, meter.bytes)
     seconds = [f"{value:.3f}" for value in meter.seconds.values()]

@@ -54,7 +54,7 @@ def ok_row(
         header: from the gate.
         scores: of the batch.
         place: of the radiograph in the batch.
-        flag: a word of the decoder for the column `flags`, or empty.
+        flag: words of the decoder for the column `flags`, or empty.
     """
     labels = recipe.classifier.labels
     values = [float(value) for value in scores.scores[place]]
