@@ -24,6 +24,7 @@ from cxrsweep.engine.archive.selection import Selection
 from cxrsweep.engine.cli import cxrsweep
 from cxrsweep.engine.errors import RunError
 from cxrsweep.engine.runs.pseudonyms import pseudonyms_from
+from cxrsweep.engine.runs.run_folder import replaced
 from cxrsweep.export.synthetic import phantom
 
 PROGRAM = Path(sys.executable).with_name("cxrsweep")
@@ -158,22 +159,16 @@ def test_index_and_mapping_are_for_their_owner_from_the_first_byte(
     assert mode_of(run / "results.csv") & stat.S_IRUSR
 
 
-def test_what_a_kill_left_open_to_others_is_not_written_on(
-    named_archive: Path, demo_bundle: Bundle, keyfile: Path, tmp_path: Path
-) -> None:
-    run = tmp_path / "run"
-    options = SweepOptions(pseudonymise=keyfile)
-    sweep([named_archive], demo_bundle, run, options)
-    record = json.loads((run / "run.json").read_text())
-    del record["index_sha256"]  # as if it had been killed while listing
-    (run / "run.json").write_text(json.dumps(record))
-    for path in (run / "parts").iterdir():
-        path.unlink()
-    with (run / "index.csv.partial").open("w") as left:  # somebody still has it open
-        (run / "index.csv.partial").chmod(0o644)
-        sweep([named_archive], demo_bundle, run, options)
+def test_what_a_kill_left_open_to_others_is_not_written_on(tmp_path: Path) -> None:
+    partial = tmp_path / "index.csv.me.partial"
+    with partial.open("w") as left:  # somebody still has it open
+        partial.chmod(0o644)
+        with replaced(tmp_path / "index.csv", is_private=True, by="me") as stream:
+            stream.write("names")
+            assert mode_of(partial) == 0o600
         assert left.seek(0, 2) == 0
-    assert mode_of(run / "index.csv") == 0o600
+    assert mode_of(tmp_path / "index.csv") == 0o600
+    assert not partial.exists()
 
 
 def test_stopped_sweep_goes_on_with_the_same_pseudonyms(
