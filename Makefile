@@ -13,7 +13,7 @@ demo: $(VENV)/.plain ## sweep a synthetic archive with the demonstration bundle 
 	$(BIN)/cxrsweep demo -o demo
 
 test: lint types ## lint, type-check and run every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: develop
 	$(BIN)/ruff check .

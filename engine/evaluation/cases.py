@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +15,8 @@ from cxrsweep.engine.evaluation.results import Met
 from cxrsweep.engine.evaluation.truth import Truth
 from cxrsweep.engine.recipe import Recipe, recipe_from_mapping
 from cxrsweep.engine.runs.decisions import decisions_of
-from cxrsweep.engine.runs.run_folder import read_record
-from cxrsweep.engine.runs.table import NO_LUNG, columns_of, unguarded
+from cxrsweep.engine.runs.run_folder import read_record, result_rows
+from cxrsweep.engine.runs.table import NO_LUNG, unguarded
 
 EXAMPLES = 3
 
@@ -73,8 +72,9 @@ def joined_cases(run: Path, labels: Path, truth: Mapping[str, Truth]) -> Cases:
         truth: id -> its line.
 
     Raises:
-        EvaluationError: the run is not finished or its table damaged; nothing meets.
-        RunError: the folder is no run.
+        EvaluationError: a number of the table is none; nothing meets.
+        RunError: the folder is no run, or one that is not finished.
+        TableError: the table is damaged.
     """
     recipe = recipe_of_run(run)
     met = Met(lines=len(truth))
@@ -82,7 +82,7 @@ def joined_cases(run: Path, labels: Path, truth: Mapping[str, Truth]) -> Cases:
     lines: list[Truth] = []
     failed: dict[str, list[bool]] = {}
     seen: set[str] = set()
-    for row in _rows(run, recipe):
+    for row in result_rows(run, recipe):
         met.rows += 1
         radiograph = unguarded(row["radiograph"])
         line = truth.get(radiograph)
@@ -109,25 +109,6 @@ def joined_cases(run: Path, labels: Path, truth: Mapping[str, Truth]) -> Cases:
 def _note(examples: list[str], radiograph: str) -> None:
     if len(examples) < EXAMPLES:
         examples.append(radiograph)
-
-
-def _rows(run: Path, recipe: Recipe) -> Iterator[dict[str, str]]:
-    path = run / "results.csv"
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            rows = csv.DictReader(stream, strict=True)
-            if list(rows.fieldnames or ()) != columns_of(recipe):
-                raise EvaluationError(
-                    f"{path} does not have the columns of its recipe; start the sweep again with"
-                    " the same command, or a new run folder"
-                )
-            yield from rows
-    except FileNotFoundError as error:
-        raise EvaluationError(
-            f"{run} has no results.csv: the sweep is not finished; start the same command again"
-        ) from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise EvaluationError(f"cannot read {path}: {error}") from error
 
 
 def _refuse_nothing(run: Path, labels: Path, met: Met) -> None:

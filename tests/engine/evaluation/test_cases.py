@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from sklearn import metrics as reference
 
 from cxrsweep.engine.cli import cxrsweep
-from cxrsweep.engine.errors import EvaluationError
+from cxrsweep.engine.errors import EvaluationError, RunError, TableError
 from cxrsweep.engine.evaluation.cases import joined_cases
 from cxrsweep.engine.evaluation.evaluation import evaluated
 from cxrsweep.engine.evaluation.results import read_evaluation
@@ -169,10 +169,10 @@ def test_ids_that_never_meet_and_unfinished_runs_are_told(known: Known, tmp_path
         joined_cases(known.run, path, truth)
     run = shutil.copytree(known.run, tmp_path / "run")
     (run / "results.csv").unlink()
-    with pytest.raises(EvaluationError, match="the sweep is not finished"):
+    with pytest.raises(RunError, match="the sweep is not finished"):
         joined_cases(run, path, truth)
     (run / "results.csv").write_text("radiograph,lungs\n")
-    with pytest.raises(EvaluationError, match="does not have the columns of its recipe"):
+    with pytest.raises(TableError, match="does not have the columns of its recipe"):
         joined_cases(run, path, truth)
 
 
