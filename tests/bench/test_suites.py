@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,11 @@ STAGES = ("read", "gate", "decode", "network", "write", "end_to_end")
 
 def ran(*words: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *map(str, words)]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    # In a process of pytest-xdist, which it would take itself for, pytest-benchmark does nothing.
+    environment = {name: text for name, text in os.environ.items() if "PYTEST" not in name}
+    return subprocess.run(
+        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False
+    )
 
 
 def size_of(path: Path) -> int:
