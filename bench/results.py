@@ -297,9 +297,11 @@ class GateStage(Judged):
 
     Attributes:
         noise: the same ratio of the old revision against itself.
+        measure: what the ratios are of: CPU time where that alone shows that it is slower.
     """
 
     noise: float
+    measure: Literal["time", "CPU time"] = "time"
 
 
 class Gate(_Measured):

@@ -77,4 +77,5 @@ def _plain(found: StageVerdict) -> GateStage:
         ratio_high=ratio.high,
         noise=found.noise.value,
         verdict=found.verdict.value,
+        measure=found.measure,
     )

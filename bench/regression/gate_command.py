@@ -78,6 +78,7 @@ def described_gate(result: Gate) -> str:
         interval = f"{stage.ratio_low:.3f} to {stage.ratio_high:.3f}"
         lines.append(
             f"{stage.name:12} {stage.ratio:7.3f}  {interval}  {stage.noise:7.3f}   {stage.verdict}"
+            + (f", by its {stage.measure}" if stage.measure != "time" else "")
         )
     named = [stage.name for stage in result.stages if stage.verdict == result.verdict]
     is_all = result.verdict == Verdict.NOT_SLOWER.value

@@ -17,6 +17,7 @@ from cxrsweep.bench.interruption import end_group
 from cxrsweep.bench.regression.verdict import (
     FEWEST_PAIRS,
     GateError,
+    Measure,
     StageVerdict,
     Verdict,
     judged,
@@ -25,6 +26,7 @@ from cxrsweep.bench.regression.verdict import (
 PASS_S = 0.15  # of one turn: long against the clock and a switch of processes
 LOOK_EVERY = 4  # rounds
 ORDERS = tuple(permutations(range(3)))
+_KEYS: dict[Measure, str] = {"time": "seconds", "CPU time": "cpu_s"}
 
 Say = Callable[[str], None]
 
@@ -58,8 +60,8 @@ class Worker:
             end_group(self._process)
             raise
 
-    def seconds(self, stage: str, times: int) -> float:
-        """Seconds of some passes.
+    def used(self, stage: str, times: int) -> dict[Measure, float]:
+        """What some passes took: of a revision that does not tell its CPU time, time alone.
 
         Raises:
             GateError: the process ended.
@@ -67,8 +69,8 @@ class Worker:
         assert self._process.stdin
         self._process.stdin.write(json.dumps([stage, times]) + "\n")
         self._process.stdin.flush()
-        found: float = self._answer()["seconds"]
-        return found
+        told = self._answer()
+        return {measure: told[key] for measure, key in _KEYS.items() if key in told}
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout
@@ -91,21 +93,32 @@ class Worker:
 
 @dataclass
 class Turns:
-    """Times of one stage, per pass, by process: old, old again, new.
+    """What one stage took per pass, by process: old, old again, new.
 
     Attributes:
         times: passes in one turn.
+        used: of each turn.
     """
 
     stage: str
     times: int
-    seconds: tuple[list[float], list[float], list[float]] = field(
-        default_factory=lambda: ([], [], [])
-    )
+    used: tuple[list[dict[Measure, float]], ...] = field(default_factory=lambda: ([], [], []))
 
     def judged(self, threshold: float) -> StageVerdict:
-        """The verdict so far."""
-        return judged(self.stage, *self.seconds, threshold)
+        """The verdict so far: by time, unless CPU time alone shows that it is slower."""
+        by = [
+            judged(self.stage, old, again, new, threshold, measure)
+            for measure, (old, again, new) in self._columns().items()
+        ]
+        return next((found for found in by if found.verdict is Verdict.SLOWER), by[0])
+
+    def _columns(self) -> dict[Measure, list[list[float]]]:
+        """What all three processes tell, and what took no CPU time not at all: time comes first."""
+        every = [turn for turns in self.used for turn in turns]
+        told = [key for key in _KEYS if all(turn.get(key, 0) > 0 for turn in every)]
+        return {
+            key: [[turn[key] for turn in turns] for turns in self.used] for key in told or ["time"]
+        }
 
 
 @contextmanager
@@ -137,8 +150,8 @@ def raced_revisions(
     while True:
         for turn in turns:
             for place in ORDERS[rounds % len(ORDERS)]:
-                used = workers[place].seconds(turn.stage, turn.times)
-                turn.seconds[place].append(used / turn.times)
+                used = workers[place].used(turn.stage, turn.times)
+                turn.used[place].append({key: value / turn.times for key, value in used.items()})
         rounds += 1
         is_late = time.perf_counter() - begun > seconds
         if rounds < FEWEST_PAIRS or not (is_late or rounds % LOOK_EVERY == 0):
@@ -152,8 +165,8 @@ def raced_revisions(
 def _calibrated(workers: Sequence[Worker], stage: str) -> Turns:
     """Passes that fill a turn, from the slowest of one warm pass each."""
     for worker in workers:
-        worker.seconds(stage, 1)
-    slowest = max(worker.seconds(stage, 1) for worker in workers)
+        worker.used(stage, 1)
+    slowest = max(worker.used(stage, 1)["time"] for worker in workers)
     if slowest <= 0:
         raise GateError(f"a pass of {stage} took no time: nothing was measured")
     return Turns(stage, max(1, round(PASS_S / slowest)))

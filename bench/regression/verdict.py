@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from cxrsweep.engine.errors import CxrsweepError
 LEVEL = 0.99
 DRAWS = 4000
 FEWEST_PAIRS = 8
+
+
+Measure = Literal["time", "CPU time"]
 
 
 class GateError(CxrsweepError):
@@ -42,12 +46,14 @@ class StageVerdict:
         ratio: seconds of the new revision over those of the old one, with its 99 % interval.
         noise: the same of the old revision over itself: what this machine makes of no change.
         verdict: see `judged`.
+        measure: what the ratios are of.
     """
 
     stage: str
     ratio: Interval
     noise: Interval
     verdict: Verdict
+    measure: Measure = "time"
 
 
 def ratio_interval(ratios: Sequence[float]) -> Interval:
@@ -73,7 +79,12 @@ def ratio_interval(ratios: Sequence[float]) -> Interval:
 
 
 def judged(
-    stage: str, old: Sequence[float], again: Sequence[float], new: Sequence[float], threshold: float
+    stage: str,
+    old: Sequence[float],
+    again: Sequence[float],
+    new: Sequence[float],
+    threshold: float,
+    measure: Measure = "time",
 ) -> StageVerdict:
     """Judge one stage.
 
@@ -87,6 +98,7 @@ def judged(
         again: the same, by a second process of the old revision.
         new: seconds of the new revision in the same rounds.
         threshold: share, for example 0.05.
+        measure: what the seconds are of.
 
     Raises:
         GateError: nothing was measured.
@@ -103,7 +115,7 @@ def judged(
         verdict = Verdict.NOT_SLOWER
     else:
         verdict = Verdict.CANNOT_TELL
-    return StageVerdict(stage, ratio, noise, verdict)
+    return StageVerdict(stage, ratio, noise, verdict, measure)
 
 
 def overall(stages: Sequence[StageVerdict]) -> Verdict:

@@ -12,7 +12,7 @@ from matplotlib.figure import SubFigure
 from cxrsweep.bench.intervals import LEVEL
 from cxrsweep.bench.regression.verdict import LEVEL as GATE_LEVEL
 from cxrsweep.bench.reports.colours import BLACK, BLUE, GREY, RED
-from cxrsweep.bench.results import Comparison, Gate, Rivals
+from cxrsweep.bench.results import Comparison, Gate, Judged, Rivals
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,9 @@ def draw_judged(figure: SubFigure, result: Gate | Comparison) -> None:
     axes = figure.subplots()
     judged = [*(result.stages if isinstance(result, Gate) else result.figures)]
     rows = [
-        _Row(one.name, one.ratio, one.ratio_low, one.ratio_high, one.verdict, *STYLES[one.verdict])
+        _Row(
+            _name(one), one.ratio, one.ratio_low, one.ratio_high, one.verdict, *STYLES[one.verdict]
+        )
         for one in judged
     ]
     _draw(axes, rows, "  ")
@@ -61,6 +63,11 @@ def draw_judged(figure: SubFigure, result: Gate | Comparison) -> None:
     axes.set_xlim(start, end)
     axes.set_xlabel(f"time of the {new} over the {old}, {level:.0%} interval (right: slower)")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+
+
+def _name(judged: Judged) -> str:
+    by_time = getattr(judged, "measure", "time") == "time"
+    return judged.name if by_time else f"{judged.name}, CPU time"
 
 
 def draw_rivals(figure: SubFigure, result: Rivals) -> None:
