@@ -19,8 +19,10 @@ from rich.console import Console
 
 from cxrsweep.engine.archive.selection import Selection
 from cxrsweep.engine.cli import WORDS
+from cxrsweep.engine.errors import RunError
 from cxrsweep.engine.gate.header import Limits
 from cxrsweep.engine.hardware.placement import Placed, placed_workers, stay_on
+from cxrsweep.engine.json_file import json_option, refuse_overwriting
 from cxrsweep.engine.options import SweepOptions, next_time
 from cxrsweep.engine.progress import BarWatcher, PlainWatcher, Watcher
 from cxrsweep.engine.runs.share import share_from
@@ -177,6 +179,10 @@ def sweep(archives: tuple[str, ...], bundle_folder: Path, output: Path, **asked:
     elif is_alone:
         raise click.exceptions.Exit(_swept_here(archives, bundle_folder, output, options))
     else:
+        from cxrsweep.engine.archive import located
+        from cxrsweep.engine.runs.identity import refuse_run_inside
+
+        refuse_run_inside(output.absolute(), located(archives))
         placed = placed_workers(options.device, *placing)  # type: ignore[arg-type]
         raise click.exceptions.Exit(_swept_by_workers(output, placed, options))
 
@@ -242,19 +248,19 @@ def _options_from(asked: dict[str, object]) -> SweepOptions:
     rest = {key: asked[key] for key in ("shard_size", "batch", "threads", "device") if asked[key]}
     rest |= {key: asked[key] for key in ("audit", "pseudonymise", "sample", "limit")}
     rest |= {"may_build": not asked["no_build"], "joins_in": asked["join_in"]}
-    if asked["until"]:
-        rest["until"] = next_time(str(asked["until"]), time.time())
-    if asked["shards"]:
-        rest["share"] = share_from(str(asked["shards"]), os.environ)
+    try:
+        if asked["until"]:
+            rest["until"] = next_time(str(asked["until"]), time.time())
+        if asked["shards"]:
+            rest["share"] = share_from(str(asked["shards"]), os.environ)
+    except RunError as error:
+        raise click.UsageError(str(error)) from error
     return SweepOptions(selection, limits, **rest)  # type: ignore[arg-type]
 
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option(
-    "--json", "json_file", type=click.Path(path_type=Path, dir_okay=False),
-    help="Also write JSON.",
-)  # fmt: skip
+@json_option
 def join(run: Path, json_file: Path | None) -> None:
     """Check that every part of a run is there and whole, and write its results.csv.
 
@@ -270,6 +276,7 @@ def join(run: Path, json_file: Path | None) -> None:
     from cxrsweep.engine.describe import described_summary, summary_as_json
     from cxrsweep.engine.runs.joining import joined
 
+    refuse_overwriting([json_file], run=run)
     summary = joined(run)
     click.echo(described_summary(summary))
     if json_file:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from cxrsweep.engine.evaluation import RESAMPLES
-from cxrsweep.engine.json_file import json_option, writable
+from cxrsweep.engine.json_file import json_option, refuse_overwriting, writable
 
 Command = Callable[..., Any]
 
@@ -83,6 +83,7 @@ def evaluate(
     from cxrsweep.engine.evaluation.results import write_result
     from cxrsweep.engine.evaluation.truth import read_truth
 
+    refuse_overwriting([csv_file, json_file], [labels], run)
     columns = _columns(label_words, asked, [name for name in by.split(",") if name])
     found, truth = read_truth(labels, recipe_of_run(run).classifier.labels, columns)
     cases = joined_cases(run, labels, truth)
@@ -148,6 +149,7 @@ def threshold(
     from cxrsweep.engine.evaluation.truth import read_truth
 
     kind, value = _one_target(asked)
+    refuse_overwriting([json_file], [labels], run)
     decided_bundle.refuse_existing(output)
     opened = open_bundle(bundle)
     decided_bundle.check_same_scores(run, opened)
@@ -160,6 +162,7 @@ def threshold(
     assert found.threshold.value is not None
     decided_bundle.write_decided_bundle(opened, column.label, found.threshold.value, output)
     click.echo(described_threshold(found, opened.recipe.intended_use))
+    click.echo(f"bundle       {output}, which flags {column.label} from there on")
     if json_file:
         write_result(json_file, found)
 

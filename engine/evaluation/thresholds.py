@@ -82,6 +82,7 @@ def chosen_threshold(
     decided = replace(scored, flagged=scored.scores >= limit)
     figures = intervals_of(decided, resamples, seed)
     costs = _costs(decided, rates, chosen, target.prevalence, (resamples, seed))
+    costs = _no_narrower(costs, figures["sensitivity"], figures["specificity"], target.prevalence)
     return ChosenThreshold(
         label=label,
         asked=_WORDS[target.kind].format(target.value),
@@ -162,9 +163,10 @@ def predictive(
 
 def _unreached(label: str, target: Target, values: Floats) -> str:
     best = np.nanmin(values) if target.kind == "flagged" else np.nanmax(values)
+    remedy = "allow more" if target.kind == "flagged" else "ask for less"
     return (
-        f"no threshold of {label} has a {_WORDS[target.kind].format(target.value)}"
-        f" (prevalence {target.prevalence:g}); the best is {best:.4g}: ask for less"
+        f"no threshold of {label} reaches: {_WORDS[target.kind].format(target.value)}"
+        f" (prevalence {target.prevalence:g}); the best is {best:.4g}: {remedy}"
     )
 
 
@@ -203,6 +205,31 @@ def _costs(
         units = Units(patients, patients)
         found.append(share_interval(float(value), float(known.var(ddof=1)), units))
     return found
+
+
+def _no_narrower(
+    costs: list[Interval], sensitivity: Interval, specificity: Interval, prevalence: float
+) -> list[Interval]:
+    """Widen PPV and share of flagged cases where a sample without errors hides what they may be.
+
+    Where no negative is flagged, or every positive is, no resample differs in it: then the ends of
+    sensitivity and specificity say how far the others may lie.
+    """
+    if specificity.value < 1 and 0 < sensitivity.value < 1:
+        return costs
+    ends = [
+        (np.array([sensitivity.low]), np.array([specificity.low])),
+        (np.array([sensitivity.high]), np.array([specificity.high])),
+        (np.array([sensitivity.high]), np.array([specificity.low])),
+        (np.array([sensitivity.low]), np.array([specificity.high])),
+    ]
+    corners = np.array([predictive(*end, prevalence) for end in ends])[..., 0]
+    return [
+        Interval(
+            cost.value, float(np.nanmin([cost.low, *some])), float(np.nanmax([cost.high, *some]))
+        )
+        for cost, some in zip(costs, corners.T, strict=True)
+    ]
 
 
 def _per_10000(estimate: Estimate) -> Estimate:

@@ -100,6 +100,7 @@ def read_truth(
         with path.open(newline="", encoding="utf-8-sig") as stream:
             rows = csv.DictReader(stream)
             header = list(rows.fieldnames or ())
+            _refuse_odd_header(path, header)
             ids = _id_column(path, header, columns.radiograph)
             asked = _label_columns(path, header, labels, columns.labels)
             _refuse_missing(path, header, [c.column for c in asked], "--label")
@@ -110,6 +111,11 @@ def read_truth(
             for row in rows:
                 radiograph = unguarded(row[ids] or "")
                 where = f"{path} line {rows.line_num}"
+                if None in row:
+                    raise EvaluationError(
+                        f"{where}: more cells than the header has columns; put quotes around cells"
+                        " that hold commas"
+                    )
                 _check_id(where, radiograph, lines)
                 lines[radiograph] = rows.line_num
                 found[radiograph] = _truth_from_row(where, row, asked, columns)
@@ -117,6 +123,19 @@ def read_truth(
         raise EvaluationError(f"cannot read the labels {path}: {error}") from error
     _refuse_unseen(path, asked, found)
     return asked, found
+
+
+def _refuse_odd_header(path: Path, header: Sequence[str]) -> None:
+    again = [column for column in header if header.count(column) > 1]
+    if again:
+        raise EvaluationError(
+            f"{path} has several columns {again[0]!r}, and only one can be true; take the others"
+            " out"
+        )
+    if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
+        raise EvaluationError(
+            f"{path} seems to be separated by semicolons or tabs; save it separated by commas"
+        )
 
 
 def _check_id(where: str, radiograph: str, lines: Mapping[str, int]) -> None:
@@ -197,5 +216,6 @@ def _refuse_unseen(path: Path, asked: Sequence[LabelColumn], found: Mapping[str,
     for column in asked:
         if column.value and not any(truth.positive[column.label] for truth in found.values()):
             raise EvaluationError(
-                f"{path}: no cell of the column {column.column!r} is {column.value!r}; mend --label"
+                f"{path}: no cell of the column {column.column!r} is {column.value!r}, to the"
+                " letter; mend --label"
             )

@@ -51,11 +51,17 @@ def placed_workers(
         pci: folder with what the system knows of each device.
 
     Raises:
-        DeviceError: a GPU does not exist, or workers are asked for on several.
+        DeviceError: a GPU does not exist, workers are asked for on several, or there are more
+            workers than threads.
     """
     total = threads or cores()
     chosen = _gpus_of(device, gpus)
     count = len(chosen) or workers or 1
+    if (workers or 1) > total:
+        raise DeviceError(
+            f"{workers} workers need a thread each, and there are {total} (--threads; of the"
+            f" machine {cores()}): give --workers {total} at most"
+        )
     if chosen and workers not in (None, count):
         raise DeviceError(
             f"--device {device} starts a worker on each of {count} GPUs; leave out --workers"

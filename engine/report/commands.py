@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from cxrsweep.engine.evaluation.commands import evaluate
-from cxrsweep.engine.json_file import json_option, writable
+from cxrsweep.engine.json_file import json_option, refuse_overwriting, writable
 
 _OF_EVALUATE = ("label_words", "id_column", "group", "by", "thumbnails", "resamples", "seed")
 _NOT_ALL = 3
@@ -52,6 +52,7 @@ def report(
     """
     from cxrsweep.engine.report.page import write_page
 
+    refuse_overwriting([output], [labels] if labels else [], run)
     evaluation = _evaluation(run, labels, asked) if labels else None
     if labels is None:
         given = [name for name in asked if _is_given(context, name)]
@@ -109,6 +110,7 @@ def overlay(
     """
     from cxrsweep.engine.report.overlays import label_of, overlays
 
+    refuse_overwriting([json_file], run=run)
     label = label_of(run, label)
     done = sorted(overlays(run, label, top, output), key=lambda overlay: overlay.place)
     for made in done:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cxrsweep.engine.bundle import file_sha256
 from cxrsweep.engine.errors import RunError
 from cxrsweep.engine.meter import ShardMeter, total_of
 from cxrsweep.engine.recipe import recipe_from_mapping
@@ -105,6 +106,7 @@ def joined(run: Path) -> SweepSummary:
         missing = [shard for shard in shards if not folder.is_done(shard)]
         if missing:
             raise RunError(_described_missing(folder, shards, missing, leases))
+        refuse_other_index(folder, record)
         return concluded(folder, Claims(run, ""))
     finally:
         folder.close()
@@ -122,6 +124,20 @@ def indexed_shards(folder: RunFolder, record: dict[str, Any]) -> list[Shard]:
             " words"
         )
     return shards_of(record["counts"]["indexed"], record["shard_size"])
+
+
+def refuse_other_index(folder: RunFolder, record: dict[str, Any]) -> None:
+    """Refuse an index that is not the one that was frozen.
+
+    Raises:
+        RunError: it is missing or was changed.
+    """
+    index = folder.index
+    if not index.is_file() or file_sha256(index) != record["index_sha256"]:
+        raise RunError(
+            f"{index} is missing or was changed since this run began, so its parts could not be"
+            " joined rightly; put it back, or give another -o to start afresh"
+        )
 
 
 def _record_end(folder: RunFolder, record: dict[str, Any], summary: SweepSummary) -> None:

@@ -17,7 +17,12 @@ from cxrsweep.engine.hardware.machine import hardware_facts, package_versions
 from cxrsweep.engine.options import SweepOptions
 from cxrsweep.engine.runs.claims import Claims
 from cxrsweep.engine.runs.identity import identity_of, refuse_other
-from cxrsweep.engine.runs.joining import SweepSummary, concluded, indexed_shards
+from cxrsweep.engine.runs.joining import (
+    SweepSummary,
+    concluded,
+    indexed_shards,
+    refuse_other_index,
+)
 from cxrsweep.engine.runs.leases import CLAIMS
 from cxrsweep.engine.runs.pseudonyms import pseudonyms_from
 from cxrsweep.engine.runs.run_folder import SCHEMA_VERSION, RunFolder, log_name
@@ -284,12 +289,8 @@ class Run:
             yield entry
 
     def _refuse_other_index(self, record: dict[str, Any]) -> None:
-        index, mapping = self.folder.index, self.folder.mapping
-        if not index.is_file() or file_sha256(index) != record["index_sha256"]:
-            raise RunError(
-                f"{index} is missing or was changed since this run began, so its parts could not be"
-                " joined rightly; put it back, or give another -o to start afresh"
-            )
+        refuse_other_index(self.folder, record)
+        mapping = self.folder.mapping
         if "mapping_sha256" not in record:
             return
         if not mapping.is_file() or file_sha256(mapping) != record["mapping_sha256"]:

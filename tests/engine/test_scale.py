@@ -47,6 +47,11 @@ def test_shares_join_to_the_same_bytes(
     assert "As tasks of --shards i/3: 1." in str(refused.value)
     assert not (run / "results.csv").exists()
     sweep([small_archive], light_bundle, run, options(share=Share(1, 3)))
+    index = (run / "index.csv").read_bytes()
+    (run / "index.csv").write_bytes(index + b"another\n")
+    with pytest.raises(RunError, match="was changed since this run began"):
+        joined(run)
+    (run / "index.csv").write_bytes(index)
     done = CliRunner().invoke(cxrsweep, ["join", str(run), "--json", str(tmp_path / "end.json")])
     assert done.exit_code == 0, done.output
     assert "12 radiographs = 12 ok + 0 failed" in done.stdout
@@ -170,6 +175,16 @@ def test_options_of_scale_reach_workers(
     done = CliRunner().invoke(cxrsweep, words)
     assert done.exit_code == 0, done.output
     assert (run / "results.csv").read_bytes() == whole
+    for wrong in (["--shards", "3/3"], ["--until", "25:00"]):
+        assert CliRunner().invoke(cxrsweep, [*words, *wrong]).exit_code == 2
+    inside = [str(small_archive / "run") if word == str(run) else word for word in words]
+    refused = CliRunner().invoke(cxrsweep, inside)
+    assert refused.exit_code == 1
+    assert "lies inside the archive" in refused.stderr
+    assert not (small_archive / "run").exists()
+    many = CliRunner().invoke(cxrsweep, [*words, "--threads", "1", "--workers", "2"])
+    assert many.exit_code == 1
+    assert "give --workers 1 at most" in many.stderr
     refused = CliRunner().invoke(cxrsweep, [*words, "--device", "gpu:0,1"])
     assert refused.exit_code == 1
     assert "--device gpu:0,1" in refused.stderr

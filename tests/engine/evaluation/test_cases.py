@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -139,6 +140,9 @@ def test_empty_cells_are_unknown_and_patients_of_their_own(known: Known, tmp_pat
         ("image,lungs\na,2\n", TruthColumns(), "line 2: '2' in the column 'lungs'"),
         ("image,lungs\na,1\na,0\n", TruthColumns(), "line 3: the id 'a' was already named in"),
         ("image,lungs\n,1\n", TruthColumns(), "line 2: no id"),
+        ("image,lungs,lungs\na,1,0\n", TruthColumns(), "several columns 'lungs'"),
+        ("image,lungs\na,b,1\n", TruthColumns(), "line 2: more cells than the header"),
+        ("image;lungs\na;1\n", TruthColumns(), "separated by semicolons or tabs"),
         ("image,lungs\na,1\n", TruthColumns(group="who"), "--group asks for 'who'"),
         ("image,lungs\na,1\n", TruthColumns(by=["site"]), "--by asks for 'site'"),
         ("image,x\na,1\n", TruthColumns([label_column("covid=x")]), "--label names 'covid'"),
@@ -153,6 +157,31 @@ def test_wrong_labels_are_told(
     path.write_text(text)
     with pytest.raises(EvaluationError, match="^[^\n]*" + message.replace("(", r"\(")):
         read_truth(path, LABELS, columns)
+
+
+def test_nothing_that_is_read_is_written_over(known: Known, tmp_path: Path) -> None:
+    labels = tmp_path / "labels.csv"
+    labels.write_bytes(known.labels.read_bytes())
+    link = tmp_path / "link.json"
+    link.symlink_to(tmp_path / "behind.json")
+    run = shutil.copytree(known.run, tmp_path / "run")
+    words = ["evaluate", str(run), str(labels), "--resamples", "100"]
+    for outputs in (
+        ["--json", str(labels)],
+        ["--json", str(run / "run.json")],
+        ["--csv", str(run / "results.csv")],
+        ["--csv", str(tmp_path / "one"), "--json", str(tmp_path / "one")],
+        ["--json", "/dev/null"],
+    ):
+        done = CliRunner().invoke(cxrsweep, [*words, *outputs])
+        assert done.exit_code == 2, outputs
+    assert labels.read_bytes() == known.labels.read_bytes()
+    for name in ("run.json", "results.csv"):
+        assert (run / name).read_bytes() == (known.run / name).read_bytes()
+    done = CliRunner().invoke(cxrsweep, [*words, "--json", str(link)])
+    assert done.exit_code == 0, done.output
+    assert link.is_symlink()
+    assert "labels" in json.loads((tmp_path / "behind.json").read_text())
 
 
 @pytest.mark.parametrize("text", ["", "=x", "a=", "a=b:"])

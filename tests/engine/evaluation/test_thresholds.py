@@ -99,7 +99,7 @@ def test_interval_of_the_threshold_holds_the_true_one() -> None:
     [
         (
             Target("ppv", 0.99, 0.5),
-            "no threshold of x has a PPV of at least 0.99.*is 0.95",
+            "no threshold of x reaches: PPV of at least 0.99.*is 0.95",
         ),
         (Target("flagged", 1, 0.5), "no threshold.*at most 1 flagged of 10,000.*the best is 250"),
     ],
@@ -111,6 +111,26 @@ def test_targets_out_of_reach_are_told(target: Target, message: str) -> None:
     scores[20] = 0.9
     with pytest.raises(EvaluationError, match=message):
         chosen_threshold(Scored(positive, scores, positive, np.arange(40)), "x", target, 100)
+
+
+def test_a_sample_without_false_positives_does_not_promise_a_ppv() -> None:
+    # 40 negatives, none of them flagged: up to 9 % of them may be, and at a prevalence of 1 % these
+    # outnumber the positives.
+    positive = np.arange(80) < 40
+    scores = np.where(positive, 0.8, 0.1)
+    cases = Scored(positive, scores, positive, np.arange(80))
+    found = chosen_threshold(cases, "x", Target("specificity", 0.9, 0.01), 200)
+    assert found.specificity.value == found.ppv.value == 1
+    low, high = found.specificity.low, found.sensitivity.high
+    assert low is not None
+    assert high is not None
+    assert found.ppv.low is not None
+    sensitivity = found.sensitivity.low or 0.0
+    by_hand = 0.01 * sensitivity / (0.01 * sensitivity + 0.99 * (1 - low))
+    assert found.ppv.low <= by_hand < 0.2
+    flagged = found.flagged_per_10000.high
+    assert flagged is not None
+    assert flagged >= 10_000 * (0.01 * high + 0.99 * (1 - low)) - 1e-6
 
 
 def test_one_kind_of_truth_has_no_threshold() -> None:
