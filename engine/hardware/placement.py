@@ -52,15 +52,15 @@ def placed_workers(
 
     Raises:
         DeviceError: a GPU does not exist, workers are asked for on several, or there are more
-            workers than threads.
+            workers than threads were given.
     """
     total = threads or cores()
     chosen = _gpus_of(device, gpus)
     count = len(chosen) or workers or 1
-    if (workers or 1) > total:
+    if threads and (workers or 1) > threads:
         raise DeviceError(
-            f"{workers} workers need a thread each, and there are {total} (--threads; of the"
-            f" machine {cores()}): give --workers {total} at most"
+            f"{workers} workers need a thread each, and --threads gives them {threads} together:"
+            f" give --workers {threads} at most, or more threads"
         )
     if chosen and workers not in (None, count):
         raise DeviceError(
